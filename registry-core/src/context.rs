@@ -1,0 +1,71 @@
+//! Who asks, and from where.
+
+use std::net::IpAddr;
+
+use http::{Extensions, Method};
+
+/// What is known about the request that an operation serves. Data, not a service locator.
+///
+/// Made once by the HTTP service after authorization, or by [`RequestContext::system`] for background
+/// work, and given to [`Namespace::repository`](crate::Namespace::repository). The typed map
+/// [`extensions`](Self::extensions) lets an access controller hand a value of its own, such as an API
+/// client that acts as the user, to a middleware by the same author.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct RequestContext {
+    /// Identifies the request in logs and events.
+    pub request_id: String,
+    /// On whose behalf; `None` if nobody has said.
+    pub principal: Option<Principal>,
+    /// The address of the client, as far as it can be trusted.
+    pub client_addr: Option<IpAddr>,
+    /// The method of the request.
+    pub method: Method,
+    /// The host that the client asked for.
+    pub host: Option<String>,
+    /// What the client says it is.
+    pub user_agent: Option<String>,
+    /// Values of access controllers and embedders, by type.
+    pub extensions: Extensions,
+}
+
+impl RequestContext {
+    /// The context of a request with this id.
+    pub fn new(request_id: impl Into<String>) -> Self {
+        Self { request_id: request_id.into(), ..Self::default() }
+    }
+
+    /// The context of background work of the registry itself, such as garbage collection.
+    pub fn system(task: &str) -> Self {
+        Self::new(format!("system:{task}"))
+    }
+
+    /// Sets on whose behalf the request is made.
+    #[must_use]
+    pub fn with_principal(mut self, principal: Option<Principal>) -> Self {
+        self.principal = principal;
+        self
+    }
+
+    /// Sets the values of access controllers and embedders.
+    #[must_use]
+    pub fn with_extensions(mut self, extensions: Extensions) -> Self {
+        self.extensions = extensions;
+        self
+    }
+}
+
+/// A user or machine that an access controller has recognized.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Principal {
+    /// The name, as it appears in logs, events and quotas.
+    pub name: String,
+}
+
+impl Principal {
+    /// A principal of this name.
+    pub fn new(name: impl Into<String>) -> Self {
+        Self { name: name.into() }
+    }
+}

@@ -1,0 +1,65 @@
+//! Which type a stored manifest has.
+
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+
+use crate::descriptor::MediaType;
+
+/// Just enough of a manifest to tell its type; borrowed, so that nothing is copied.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Probe<'a> {
+    #[serde(default, borrow)]
+    media_type: Option<std::borrow::Cow<'a, str>>,
+    #[serde(default)]
+    manifests: Option<IgnoredAny>,
+    #[serde(default)]
+    schema_version: Option<u64>,
+}
+
+/// The media type that a manifest's bytes speak for: its `mediaType`, or the OCI index for one with a
+/// `manifests` list, or the OCI image manifest. As Distribution detects it, whose stores keep no types.
+///
+/// `None` if the bytes do not say: no JSON object, or Docker's first format, which has no `mediaType`.
+pub fn detect_media_type(payload: &[u8]) -> Option<MediaType> {
+    let (media_type, is_index, schema_version) = match serde_json::from_slice::<Probe<'_>>(payload) {
+        Ok(probe) => (
+            probe.media_type.map(std::borrow::Cow::into_owned).unwrap_or_default(),
+            probe.manifests.is_some(),
+            probe.schema_version.unwrap_or_default(),
+        ),
+        // Repeated keys and odd types end here; the lenient reader decides.
+        Err(_) => {
+            let document = super::ManifestDocument::parse(payload).ok()?;
+            (document.media_type, document.manifests.is_some(), document.schema_version)
+        }
+    };
+    if !media_type.is_empty() {
+        return MediaType::try_from(media_type).ok();
+    }
+    match (schema_version, is_index) {
+        (2, true) => Some(MediaType::known(MediaType::OCI_INDEX)),
+        (2, false) => Some(MediaType::known(MediaType::OCI_IMAGE)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_type_is_found_in_the_bytes() {
+        let detect = |payload: &str| detect_media_type(payload.as_bytes()).map(|t| t.to_string());
+        assert_eq!(detect(r#"{"schemaVersion":2,"mediaType":"a/b"}"#).as_deref(), Some("a/b"));
+        assert_eq!(detect(r#"{"schemaVersion":2,"manifests":[]}"#).as_deref(), Some(MediaType::OCI_INDEX));
+        assert_eq!(detect(r#"{"schemaVersion":2}"#).as_deref(), Some(MediaType::OCI_IMAGE));
+        assert_eq!(
+            detect(r#"{"schemaVersion":2,"mediaType":"a/a","mediaType":"a/b"}"#).as_deref(),
+            Some("a/b"),
+            "the last of equal keys counts"
+        );
+        assert_eq!(detect(r#"{"schemaVersion":1}"#), None);
+        assert_eq!(detect("no json"), None);
+    }
+}
