@@ -143,8 +143,8 @@ impl fmt::Display for Reference {
 
 /// The id of an upload session: chosen by the registry, unguessable, safe in a path and in a URL.
 ///
-/// 1 to 128 bytes of `[A-Za-z0-9._=-]`, not beginning with a dot. Distribution's ids, which are UUIDs,
-/// are ids here too.
+/// 1 to 128 bytes of `[A-Za-z0-9._-]`, not beginning with a dot. Distribution's ids, which are UUIDs, are
+/// ids here too.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UploadId(Arc<str>);
 
@@ -158,8 +158,8 @@ impl UploadId {
         if bytes[0] == b'.' {
             return fail("it does not begin with '.'");
         }
-        if !bytes.iter().all(|&b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-' | b'=')) {
-            return fail("only letters, digits, '.', '_', '-' and '=' may appear");
+        if !bytes.iter().all(|&b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-')) {
+            return fail("only letters, digits, '.', '_' and '-' may appear");
         }
         Ok(())
     }

@@ -147,6 +147,12 @@ impl Batch {
         self.stages
     }
 
+    /// Whether a step moves the file at `path` away.
+    pub fn renames(&self, path: &StoragePath) -> bool {
+        let moves = |step: &Step| matches!(&step.change, Change::Rename { from, .. } if from == path);
+        self.stages.iter().flatten().any(moves)
+    }
+
     /// Whether there is nothing to do.
     pub fn is_empty(&self) -> bool {
         self.stages.iter().all(Vec::is_empty)

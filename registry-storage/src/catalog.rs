@@ -1,0 +1,85 @@
+//! The list of repositories.
+
+use registry_core::{
+    ListRequest, Page, PageRequest, RepositoryName, Result, StorageDriver, StorageDriverExt,
+};
+
+use crate::layout;
+
+/// How many children of a directory are read at a time.
+const CHILDREN: usize = 256;
+
+/// A directory on the way from the root to where the walk is.
+struct Level {
+    /// The path components joined by `/`, empty for the root.
+    name: String,
+    /// The children read and not visited yet, in descending order.
+    waiting: Vec<String>,
+    /// The last child read; `None` before the first.
+    read_up_to: Option<String>,
+    /// Whether there are children beyond those.
+    more: bool,
+}
+
+impl Level {
+    fn new(name: String) -> Self {
+        Self { name, waiting: Vec::new(), read_up_to: None, more: true }
+    }
+
+    /// The next child, read from the store if need be.
+    async fn next(&mut self, driver: &dyn StorageDriver) -> Result<Option<String>> {
+        while self.waiting.is_empty() && self.more {
+            let dir = layout::repositories();
+            let dir = if self.name.is_empty() { dir } else { dir.join(&self.name)? };
+            let request = ListRequest::children(CHILDREN).after(self.read_up_to.take());
+            let found = driver.list(&dir, &request).await?;
+            self.more = found.more;
+            self.read_up_to = found.entries.last().map(|entry| entry.name.clone());
+            // The store's own directories begin with `_`, which no component of a name does.
+            let children = found.entries.into_iter().filter(|entry| entry.is_dir);
+            let children = children.map(|entry| entry.name).filter(|name| !name.starts_with('_'));
+            self.waiting = children.collect();
+            self.waiting.reverse();
+        }
+        Ok(self.waiting.pop())
+    }
+
+    fn child(&self, component: &str) -> String {
+        if self.name.is_empty() { component.to_owned() } else { format!("{}/{component}", self.name) }
+    }
+}
+
+/// A page of the repositories, in the order of their components: a walk of the tree that begins where
+/// the page before ended and stops when the page is full.
+pub(crate) async fn list(driver: &dyn StorageDriver, page: &PageRequest) -> Result<Page<RepositoryName>> {
+    let mut names = Vec::new();
+    let mut levels = vec![Level::new(String::new())];
+    // Down to where the page before ended: at each level go on after the component that leads there.
+    let after = page.after.as_deref().unwrap_or_default();
+    for component in after.split('/').filter(|component| !component.is_empty()) {
+        let Some(level) = levels.last_mut() else { break };
+        let child = level.child(component);
+        level.read_up_to = Some(component.to_owned());
+        if RepositoryName::parse(&child).is_err() {
+            // No repository is called that, so none is below it; the walk goes on beside it.
+            break;
+        }
+        levels.push(Level::new(child));
+    }
+    while page.limit > 0
+        && names.len() <= page.limit
+        && let Some(level) = levels.last_mut()
+    {
+        let Some(component) = level.next(driver).await? else {
+            levels.pop();
+            continue;
+        };
+        let child = level.child(&component);
+        let Ok(name) = RepositoryName::parse(&child) else { continue };
+        levels.push(Level::new(child));
+        if driver.exists(&layout::manifests(&name)).await? {
+            names.push(name);
+        }
+    }
+    Ok(Page::cut(names, page.limit))
+}

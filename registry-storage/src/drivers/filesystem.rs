@@ -1,0 +1,221 @@
+//! A driver over a directory of a local file system.
+//!
+//! Every file below the directory is at the path it has in the store, so the directory can be handed to
+//! Distribution's driver of the same name and back.
+//!
+//! # What survives a power cut
+//!
+//! A file is written beside its place (`<name>.<uuid>.tmp`), synced, and renamed; then the directory is
+//! synced, and so is every directory that had to be made on the way, up to one that is known to be
+//! durable ([`durable`]). Syncs of one stage run side by side: a whole [`Batch`] waits for the disk
+//! twice, once for the content of all files and once for all directories, and once more for each later
+//! stage that replaces or deletes something.
+//!
+//! # Threads
+//!
+//! Calls run on tokio's blocking threads, at most `maxthreads` of them at once.
+
+mod batch;
+mod durable;
+mod list;
+mod read;
+mod write;
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::Uri;
+use registry_core::{
+    Batch, ByteRange, Content, FileWriter, ListPage, ListRequest, Metadata, RedirectHint, StorageDriver,
+    StorageError, StoragePath, WriteMode,
+};
+use tokio::sync::Semaphore;
+
+use durable::DurableDirs;
+
+const NAME: &str = "filesystem";
+
+/// Keeps files below a directory.
+#[derive(Debug, Clone)]
+pub struct FilesystemDriver {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    root: PathBuf,
+    threads: Arc<Semaphore>,
+    durable: DurableDirs,
+}
+
+impl FilesystemDriver {
+    /// How many calls run at once unless said otherwise.
+    pub const DEFAULT_MAX_THREADS: usize = 100;
+    /// The least `maxthreads`; lower values are raised to it.
+    pub const MIN_MAX_THREADS: usize = 25;
+    /// The most `maxthreads`: calls that sync side by side need threads beyond these.
+    const MOST_THREADS: usize = 256;
+
+    /// A driver over `root`, which is made when the first file is written.
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        let root = root.into();
+        let durable = DurableDirs::new(root.clone());
+        let threads = Arc::new(Semaphore::new(Self::DEFAULT_MAX_THREADS));
+        Self { shared: Arc::new(Shared { root, threads, durable }) }
+    }
+
+    /// Sets how many calls run at once, between 25 and 256.
+    #[must_use]
+    pub fn with_max_threads(self, threads: usize) -> Self {
+        let threads = threads.clamp(Self::MIN_MAX_THREADS, Self::MOST_THREADS);
+        let root = self.shared.root.clone();
+        let durable = DurableDirs::new(root.clone());
+        Self { shared: Arc::new(Shared { root, threads: Arc::new(Semaphore::new(threads)), durable }) }
+    }
+
+    /// The directory.
+    pub fn root(&self) -> &Path {
+        &self.shared.root
+    }
+}
+
+impl Shared {
+    fn locate(&self, path: &StoragePath) -> PathBuf {
+        if path.relative().is_empty() { self.root.clone() } else { self.root.join(path.relative()) }
+    }
+
+    /// Runs `work` on a blocking thread, counted against `maxthreads`. It runs to its end even if the
+    /// caller goes away.
+    async fn blocking<T, F>(
+        self: &Arc<Self>,
+        operation: &'static str,
+        path: &StoragePath,
+        work: F,
+    ) -> Result<T, StorageError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Self, PathBuf) -> Result<T, Failure> + Send + 'static,
+    {
+        let permit = Arc::clone(&self.threads).acquire_owned().await;
+        let shared = Arc::clone(self);
+        let location = self.locate(path);
+        let result = tokio::task::spawn_blocking(move || {
+            let result = work(&shared, location);
+            drop(permit);
+            result
+        })
+        .await;
+        match result {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(failure)) => Err(failure.into_storage_error(operation, path)),
+            Err(error) => Err(StorageError::Backend { driver: NAME, operation, source: error.into() }),
+        }
+    }
+}
+
+/// What a blocking call may fail with: an error of the file system, or one that is complete already.
+#[derive(Debug)]
+enum Failure {
+    Io(io::Error),
+    Storage(StorageError),
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+impl From<StorageError> for Failure {
+    fn from(error: StorageError) -> Self {
+        Self::Storage(error)
+    }
+}
+
+impl Failure {
+    fn into_storage_error(self, operation: &'static str, path: &StoragePath) -> StorageError {
+        match self {
+            Self::Storage(error) => error,
+            Self::Io(error) => io_error(operation, path, error),
+        }
+    }
+}
+
+fn io_error(operation: &'static str, path: &StoragePath, error: io::Error) -> StorageError {
+    use io::ErrorKind as Kind;
+    let driver = NAME;
+    match error.kind() {
+        Kind::NotFound | Kind::NotADirectory => StorageError::NotFound { driver, path: path.clone() },
+        Kind::AlreadyExists => StorageError::AlreadyExists { driver, path: path.clone() },
+        Kind::StorageFull | Kind::QuotaExceeded | Kind::FileTooLarge => {
+            StorageError::Full { driver, operation, source: error.into() }
+        }
+        Kind::ReadOnlyFilesystem => StorageError::ReadOnly { driver, operation, source: error.into() },
+        _ => StorageError::Backend { driver, operation, source: error.into() },
+    }
+}
+
+#[async_trait]
+impl StorageDriver for FilesystemDriver {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    async fn get(&self, path: &StoragePath, limit: u64) -> Result<Bytes, StorageError> {
+        let wanted = path.clone();
+        self.shared.blocking("get", path, move |_, file| read::whole(&file, &wanted, limit)).await
+    }
+
+    async fn reader(&self, path: &StoragePath, range: Option<ByteRange>) -> Result<Content, StorageError> {
+        let wanted = path.clone();
+        self.shared.blocking("open", path, move |_, file| read::open(&file, &wanted, range)).await
+    }
+
+    async fn stat(&self, path: &StoragePath) -> Result<Metadata, StorageError> {
+        let is_root = path.relative().is_empty();
+        self.shared
+            .blocking("stat", path, move |_, file| match std::fs::metadata(&file) {
+                Ok(found) => Ok(Metadata {
+                    size: if found.is_dir() { 0 } else { found.len() },
+                    modified: found.modified()?,
+                    is_dir: found.is_dir(),
+                }),
+                Err(error) if is_root && error.kind() == io::ErrorKind::NotFound => {
+                    Ok(Metadata { size: 0, modified: std::time::UNIX_EPOCH, is_dir: true })
+                }
+                Err(error) => Err(error.into()),
+            })
+            .await
+    }
+
+    async fn list(&self, dir: &StoragePath, request: &ListRequest) -> Result<ListPage, StorageError> {
+        let request = request.clone();
+        self.shared.blocking("list", dir, move |_, dir| Ok(list::list(&dir, &request)?)).await
+    }
+
+    async fn apply(&self, batch: Batch) -> Result<(), StorageError> {
+        self.shared
+            .blocking("write", &StoragePath::root(), move |shared, _| batch::apply(shared, batch, None))
+            .await
+    }
+
+    async fn writer(
+        &self,
+        path: &StoragePath,
+        mode: WriteMode,
+    ) -> Result<Box<dyn FileWriter>, StorageError> {
+        let wanted = path.clone();
+        let (file, size) = self
+            .shared
+            .blocking("open", path, move |_, location| write::open(&location, &wanted, mode))
+            .await?;
+        Ok(Box::new(write::Writer::new(Arc::clone(&self.shared), path.clone(), file, size)))
+    }
+
+    async fn redirect_url(&self, _: &StoragePath, _: &RedirectHint) -> Result<Option<Uri>, StorageError> {
+        Ok(None)
+    }
+}

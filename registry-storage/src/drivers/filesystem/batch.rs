@@ -1,0 +1,247 @@
+//! Applying a batch with as few waits for the disk as its order allows.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use registry_core::{Batch, Change, Durability, PutMode, Step, StorageError, StoragePath};
+
+use super::durable::{Sync, sync_all};
+use super::{Failure, NAME, Shared, io_error};
+
+/// How often a step is tried that loses its directory to somebody who deletes it.
+const TRIES: usize = 5;
+
+/// Applies a batch. `content` is synced together with the files of the batch, before any step is
+/// visible. Runs on a blocking thread.
+pub(super) fn apply(shared: &Shared, batch: Batch, content: Option<File>) -> Result<(), Failure> {
+    let mut run = Run { shared, entries: BTreeSet::new(), then_known: Vec::new() };
+    let mut first: Vec<Sync> = content.map(Sync::Content).into_iter().collect();
+    let mut stages = Vec::new();
+    // All files are written and synced before anything is visible: one wait.
+    for stage in batch.into_stages() {
+        let steps = stage.into_iter().map(|step| run.prepare(step, &mut first));
+        stages.push(steps.collect::<Result<Vec<Prepared>, Failure>>()?);
+    }
+    sync_all(first)?;
+    for (index, stage) in stages.into_iter().enumerate() {
+        for step in stage {
+            if index > 0 && step.replaces_or_deletes() {
+                run.sync_entries()?;
+            }
+            run.publish(step)?;
+        }
+    }
+    run.sync_entries()
+}
+
+/// A step whose content, if it has any, is on disk under a temporary name.
+struct Prepared {
+    path: StoragePath,
+    location: PathBuf,
+    durability: Durability,
+    action: Action,
+}
+
+enum Action {
+    Put { temporary: Temporary, content: Bytes, mode: PutMode },
+    Rename { from: StoragePath, source: PathBuf },
+    Delete,
+}
+
+impl Prepared {
+    fn replaces_or_deletes(&self) -> bool {
+        match &self.action {
+            Action::Put { mode: PutMode::Create, .. } => false,
+            // Something relaxed need not be there after a power cut, so it may also go early.
+            Action::Delete => self.durability == Durability::Synced,
+            Action::Put { mode: PutMode::Overwrite, .. } | Action::Rename { .. } => self.location.exists(),
+        }
+    }
+}
+
+/// The run of one batch: what has been made visible and is not durable yet.
+struct Run<'a> {
+    shared: &'a Shared,
+    entries: BTreeSet<PathBuf>,
+    then_known: Vec<PathBuf>,
+}
+
+impl Run<'_> {
+    fn prepare(&self, step: Step, syncs: &mut Vec<Sync>) -> Result<Prepared, Failure> {
+        let Step { change, durability } = step;
+        let (path, action) = match change {
+            Change::Put { path, content, mode } => {
+                let location = self.shared.locate(&path);
+                let (temporary, file) = with_parents(&location, || Temporary::write(&location, &content))
+                    .map_err(|error| io_error("write", &path, error))?;
+                if durability == Durability::Synced {
+                    syncs.push(Sync::Content(file));
+                }
+                (path, Action::Put { temporary, content, mode })
+            }
+            Change::Rename { from, to } => {
+                let source = self.shared.locate(&from);
+                (to, Action::Rename { from, source })
+            }
+            Change::Delete { path } => (path, Action::Delete),
+        };
+        Ok(Prepared { location: self.shared.locate(&path), path, durability, action })
+    }
+
+    fn publish(&mut self, step: Prepared) -> Result<(), Failure> {
+        let Prepared { path, location, durability, action } = step;
+        match action {
+            Action::Put { temporary, content, mode } => {
+                put(temporary, &location, &content, mode, durability)
+                    .map_err(|error| io_error("write", &path, error))?;
+            }
+            Action::Rename { from, source } => {
+                with_parents(&location, || fs::rename(&source, &location)).map_err(|error| {
+                    // Only the source can be missing: the way to the target has been made.
+                    io_error("rename", &from, error)
+                })?;
+                if durability == Durability::Synced
+                    && let Some(parent) = source.parent()
+                {
+                    self.entries.insert(parent.to_owned());
+                }
+            }
+            Action::Delete => {
+                self.shared.durable.forget(&location);
+                if !delete(&location).map_err(|error| io_error("delete", &path, error))? {
+                    return Ok(());
+                }
+            }
+        }
+        if durability == Durability::Synced
+            && let Some(parent) = location.parent()
+        {
+            let (above, then_known) = self.shared.durable.unknown_above(parent);
+            self.entries.insert(parent.to_owned());
+            self.entries.extend(above);
+            self.then_known.extend(then_known);
+        }
+        Ok(())
+    }
+
+    /// Makes everything durable that is visible so far: one wait.
+    fn sync_entries(&mut self) -> Result<(), Failure> {
+        sync_all(std::mem::take(&mut self.entries).into_iter().map(Sync::Entries).collect())?;
+        self.shared.durable.remember(std::mem::take(&mut self.then_known));
+        Ok(())
+    }
+}
+
+/// Moves a prepared file into place. If somebody has deleted the directory with the file in it, both
+/// are made again.
+fn put(
+    mut temporary: Temporary,
+    location: &Path,
+    content: &[u8],
+    mode: PutMode,
+    durability: Durability,
+) -> io::Result<()> {
+    for _ in 0..TRIES {
+        match temporary.publish(location, mode) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let (again, file) = with_parents(location, || Temporary::write(location, content))?;
+                if durability == Durability::Synced {
+                    file.sync_data()?;
+                }
+                temporary = again;
+            }
+            result => return result,
+        }
+    }
+    Err(io::Error::other("the directory is being deleted again and again"))
+}
+
+/// A file beside its place. Removed when it is dropped.
+struct Temporary {
+    location: PathBuf,
+}
+
+impl Temporary {
+    fn write(target: &Path, content: &[u8]) -> io::Result<(Self, File)> {
+        // The name Distribution gives to such files, which its walks and ours know to be nothing.
+        let mut name = target.as_os_str().to_owned();
+        name.push(format!(".{}.tmp", uuid::Uuid::new_v4()));
+        let location = PathBuf::from(name);
+        let mut file = File::create_new(&location)?;
+        let temporary = Self { location };
+        file.write_all(content)?;
+        Ok((temporary, file))
+    }
+
+    fn publish(&self, target: &Path, mode: PutMode) -> io::Result<()> {
+        match mode {
+            PutMode::Overwrite => fs::rename(&self.location, target),
+            // A link is made only where nothing is, whoever else tries at the same time.
+            PutMode::Create => fs::hard_link(&self.location, target),
+        }
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        // After a rename there is nothing left to remove; after a crash the name tells what it is.
+        let _ = fs::remove_file(&self.location);
+    }
+}
+
+/// Does something in the directory of `target`, which is made if it is missing.
+fn with_parents<T>(target: &Path, mut work: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    for _ in 0..TRIES {
+        match work() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let Some(parent) = target.parent() else { return Err(error) };
+                if parent.is_dir() {
+                    // The directory was there, or has just come: something else is missing.
+                    return work();
+                }
+                fs::create_dir_all(parent)?;
+            }
+            result => return result,
+        }
+    }
+    work()
+}
+
+/// Removes a file or a directory with everything below it; whether there was anything.
+fn delete(location: &Path) -> io::Result<bool> {
+    match fs::remove_file(location) {
+        Ok(()) => return Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(error) if error.kind() == io::ErrorKind::NotADirectory => return Ok(false),
+        Err(_) => {}
+    }
+    for _ in 0..TRIES {
+        match fs::remove_dir_all(location) {
+            Ok(()) => return Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(true),
+            // Somebody puts files into it; they go too.
+            Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => {}
+            Err(error) => return Err(error),
+        }
+    }
+    fs::remove_dir_all(location).map(|()| true)
+}
+
+impl Shared {
+    /// Everything that has to be synced so that a file that is in place already is durable.
+    pub(super) fn sync_file(&self, path: &StoragePath, file: File) -> Result<(), Failure> {
+        let location = self.locate(path);
+        let Some(parent) = location.parent() else {
+            return Err(StorageError::NotFound { driver: NAME, path: path.clone() }.into());
+        };
+        let (above, then_known) = self.durable.unknown_above(parent);
+        let mut syncs = vec![Sync::Content(file), Sync::Entries(parent.to_owned())];
+        syncs.extend(above.into_iter().map(Sync::Entries));
+        sync_all(syncs)?;
+        self.durable.remember(then_known);
+        Ok(())
+    }
+}

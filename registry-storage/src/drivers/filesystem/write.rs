@@ -1,0 +1,192 @@
+//! Writing a file piece by piece.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, IoSlice, Seek, SeekFrom, Write};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::{Buf, Bytes};
+use registry_core::{Batch, FileWriter, StorageError, StoragePath, WriteMode};
+use tokio::task::JoinHandle;
+
+use super::{Failure, NAME, Shared, batch, io_error};
+
+/// A write to disk begins when this much is waiting, or this many pieces.
+const FLUSH_BYTES: usize = 256 * 1024;
+const FLUSH_PIECES: usize = 256;
+
+/// Opens a file for a single writer, at its end. Returns it with its length.
+///
+/// Whoever has the lock on the file is its writer, in this process or in another; the lock goes with
+/// the file when it is moved or closed, also by a crash.
+pub(super) fn open(location: &Path, path: &StoragePath, mode: WriteMode) -> Result<(File, u64), Failure> {
+    let open = || OpenOptions::new().write(true).create(mode == WriteMode::Truncate).open(location);
+    let mut file = match open() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound && mode == WriteMode::Truncate => {
+            if let Some(parent) = location.parent() {
+                fs::create_dir_all(parent)?;
+            }
+            open()?
+        }
+        result => result?,
+    };
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            return Err(StorageError::Busy { driver: NAME, path: path.clone() }.into());
+        }
+        Err(TryLockError::Error(error)) => return Err(error.into()),
+    }
+    // Between opening and locking the writer before us may have moved the file to where nobody may
+    // write to it any more.
+    let (ours, there) = (file.metadata()?, fs::metadata(location)?);
+    if (ours.dev(), ours.ino()) != (there.dev(), there.ino()) {
+        return Err(StorageError::NotFound { driver: NAME, path: path.clone() }.into());
+    }
+    match mode {
+        WriteMode::Truncate => file.set_len(0)?,
+        WriteMode::Append => {}
+    }
+    let size = file.seek(SeekFrom::End(0))?;
+    Ok((file, size))
+}
+
+/// An open file. One write is under way while the next is being collected.
+#[derive(Debug)]
+pub(super) struct Writer {
+    shared: Arc<Shared>,
+    path: StoragePath,
+    file: Arc<File>,
+    size: u64,
+    waiting: Vec<Bytes>,
+    waiting_bytes: usize,
+    under_way: Option<JoinHandle<io::Result<()>>>,
+}
+
+impl Writer {
+    pub(super) fn new(shared: Arc<Shared>, path: StoragePath, file: File, size: u64) -> Self {
+        Self {
+            shared,
+            path,
+            file: Arc::new(file),
+            size,
+            waiting: Vec::new(),
+            waiting_bytes: 0,
+            under_way: None,
+        }
+    }
+
+    /// Waits for the write under way and begins the next.
+    async fn flush(&mut self) -> Result<(), StorageError> {
+        self.settle().await?;
+        if !self.waiting.is_empty() {
+            let waiting = std::mem::take(&mut self.waiting);
+            self.waiting_bytes = 0;
+            let file = Arc::clone(&self.file);
+            self.under_way = Some(tokio::task::spawn_blocking(move || write_all(&file, &waiting)));
+        }
+        Ok(())
+    }
+
+    async fn settle(&mut self) -> Result<(), StorageError> {
+        match self.under_way.take() {
+            None => Ok(()),
+            Some(write) => match write.await {
+                Ok(result) => result.map_err(|error| io_error("write", &self.path, error)),
+                Err(error) => Err(StorageError::Backend {
+                    driver: NAME,
+                    operation: "write",
+                    source: error.into(),
+                }),
+            },
+        }
+    }
+
+    /// Brings everything to the file system, and gives out the file.
+    async fn finish(&mut self) -> Result<File, StorageError> {
+        self.flush().await?;
+        self.settle().await?;
+        self.file.try_clone().map_err(|error| io_error("write", &self.path, error))
+    }
+}
+
+/// Writes all of several pieces at the position of the file.
+fn write_all(mut file: &File, pieces: &[Bytes]) -> io::Result<()> {
+    let mut pieces: Vec<Bytes> = pieces.to_vec();
+    let mut rest = pieces.as_mut_slice();
+    while let Some(first) = rest.first() {
+        if first.is_empty() {
+            rest = &mut rest[1..];
+            continue;
+        }
+        let slices: Vec<IoSlice<'_>> = rest.iter().map(|piece| IoSlice::new(piece)).collect();
+        let mut written = match file.write_vectored(&slices) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => written,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        };
+        for piece in rest.iter_mut() {
+            let step = written.min(piece.len());
+            piece.advance(step);
+            written -= step;
+        }
+    }
+    Ok(())
+}
+
+#[async_trait]
+impl FileWriter for Writer {
+    fn size(&self) -> u64 {
+        self.size
+    }
+
+    async fn write(&mut self, data: Bytes) -> Result<(), StorageError> {
+        self.size += data.len() as u64;
+        self.waiting_bytes += data.len();
+        self.waiting.push(data);
+        if self.waiting_bytes >= FLUSH_BYTES || self.waiting.len() >= FLUSH_PIECES {
+            self.flush().await?;
+        }
+        Ok(())
+    }
+
+    async fn close(mut self: Box<Self>) -> Result<u64, StorageError> {
+        let file = self.finish().await?;
+        let path = self.path.clone();
+        self.shared
+            .blocking("sync", &self.path, move |shared, _| shared.sync_file(&path, file))
+            .await?;
+        Ok(self.size)
+    }
+
+    async fn commit(mut self: Box<Self>, then: Batch) -> Result<u64, StorageError> {
+        let file = self.finish().await?;
+        let path = self.path.clone();
+        self.shared
+            .blocking("write", &self.path, move |shared, location| {
+                let moved = then.renames(&path);
+                batch::apply(shared, then, Some(file.try_clone()?))?;
+                // A file that stays where it is has to be durable there.
+                if !moved && location.exists() {
+                    shared.sync_file(&path, file)?;
+                }
+                Ok(())
+            })
+            .await?;
+        Ok(self.size)
+    }
+
+    async fn cancel(mut self: Box<Self>) -> Result<(), StorageError> {
+        // What is under way must not outlive the lock.
+        let _ = self.settle().await;
+        self.shared
+            .blocking("delete", &self.path, |_, location| match fs::remove_file(location) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error.into()),
+                _ => Ok(()),
+            })
+            .await
+    }
+}

@@ -1,0 +1,137 @@
+//! Content by digest alone, and the removal of repositories.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use registry_core::{
+    Batch, Blob, ByteRange, CacheScope, Descriptor, DescriptorCache, Digest, Error, GlobalBlobs,
+    ListRequest, Page, PageRequest, RepositoryName, RepositoryRemover, Result, StorageDriver,
+    StorageDriverExt, StorageError,
+};
+
+use crate::layout;
+
+/// The content of all repositories, with what is remembered about it.
+#[derive(Debug, Clone)]
+pub(crate) struct ContentStore {
+    driver: Arc<dyn StorageDriver>,
+    cache: Option<Arc<dyn DescriptorCache>>,
+}
+
+impl ContentStore {
+    pub(crate) fn new(driver: Arc<dyn StorageDriver>, cache: Option<Arc<dyn DescriptorCache>>) -> Self {
+        Self { driver, cache }
+    }
+
+    /// Part of some content, opened; `None` if it is not there.
+    pub(crate) async fn open(&self, digest: &Digest, range: Option<ByteRange>) -> Result<Option<Blob>> {
+        let Some(path) = layout::blob_data(digest) else { return Ok(None) };
+        match self.driver.reader(&path, range).await {
+            Ok(content) => Ok(Some(Blob {
+                descriptor: Descriptor::blob(digest.clone(), content.size),
+                range: content.range,
+                body: content.body.into(),
+            })),
+            Err(StorageError::InvalidRange { len, .. }) => Err(Error::RangeNotSatisfiable { len }),
+            Err(error) if error.is_not_found() => {
+                self.forget(digest).await;
+                Ok(None)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Remembers content that is stored.
+    pub(crate) async fn remember(&self, descriptor: &Descriptor) {
+        if let Some(cache) = &self.cache {
+            cache.put(CacheScope::Content, &descriptor.digest, descriptor).await;
+        }
+    }
+
+    /// Forgets content that turned out not to be there.
+    pub(crate) async fn forget(&self, digest: &Digest) {
+        if let Some(cache) = &self.cache {
+            cache.remove(CacheScope::Content, digest).await;
+        }
+    }
+}
+
+#[async_trait]
+impl GlobalBlobs for ContentStore {
+    async fn stat(&self, digest: &Digest) -> Result<Option<Descriptor>> {
+        if let Some(cache) = &self.cache
+            && let Some(descriptor) = cache.get(CacheScope::Content, digest).await
+        {
+            return Ok(Some(descriptor));
+        }
+        let Some(path) = layout::blob_data(digest) else { return Ok(None) };
+        let Some(found) = self.driver.stat_if_present(&path).await? else { return Ok(None) };
+        let descriptor = Descriptor::blob(digest.clone(), found.size);
+        self.remember(&descriptor).await;
+        Ok(Some(descriptor))
+    }
+
+    async fn get(&self, digest: &Digest) -> Result<Option<Blob>> {
+        self.open(digest, None).await
+    }
+
+    async fn list(&self, page: &PageRequest) -> Result<Page<Digest>> {
+        let mut after = match &page.after {
+            Some(after) => layout::blob_data_name(&Digest::parse(after)?),
+            None => None,
+        };
+        let mut digests = Vec::new();
+        while page.limit > 0 && digests.len() <= page.limit {
+            let request = ListRequest::recursive(page.limit + 1).after(after.take());
+            let found = self.driver.list(&layout::blobs(), &request).await?;
+            digests.extend(found.entries.iter().filter_map(|entry| layout::parse_blob_data(&entry.name)));
+            after = found.entries.into_iter().next_back().map(|entry| entry.name);
+            if !found.more {
+                break;
+            }
+        }
+        Ok(Page::cut(digests, page.limit))
+    }
+
+    async fn delete(&self, digest: &Digest) -> Result<()> {
+        if let Some(dir) = layout::blob_dir(digest) {
+            self.driver.delete(&dir).await?;
+        }
+        self.forget(digest).await;
+        Ok(())
+    }
+}
+
+/// Removes what makes a directory a repository, and not the repositories below it.
+#[derive(Debug)]
+pub(crate) struct DirectoryRemover {
+    driver: Arc<dyn StorageDriver>,
+}
+
+impl DirectoryRemover {
+    pub(crate) fn new(driver: Arc<dyn StorageDriver>) -> Self {
+        Self { driver }
+    }
+}
+
+#[async_trait]
+impl RepositoryRemover for DirectoryRemover {
+    async fn remove(&self, name: &RepositoryName) -> Result<()> {
+        let parts = [
+            layout::manifests(name),
+            layout::referrers(name),
+            layout::layers(name),
+            layout::uploads(name),
+        ];
+        let mut known = false;
+        for part in &parts {
+            known |= self.driver.exists(part).await?;
+        }
+        if !known {
+            return Err(Error::NameUnknown { repository: name.clone() });
+        }
+        // Manifests first: without them nothing refers to what goes after.
+        let batch = parts.into_iter().fold(Batch::new(), |batch, part| batch.delete(part).then());
+        Ok(self.driver.apply(batch).await?)
+    }
+}

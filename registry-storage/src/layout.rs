@@ -1,0 +1,269 @@
+//! Every path in the store. Nothing else builds one.
+//!
+//! ```text
+//! /docker/registry/v2/
+//!   blobs/<algorithm>/<first two hex digits>/<hex>/data      content: blobs and manifests alike
+//!   repositories/<name>/
+//!     _layers/<algorithm>/<hex>/link                         a blob is in the repository
+//!     _manifests/
+//!       revisions/<algorithm>/<hex>/link                     a manifest is in the repository
+//!       revisions/<algorithm>/<hex>/mediatype                its type, where its bytes do not say it  (*)
+//!       tags/<tag>/current/link                              what a tag points at
+//!       tags/<tag>/index/<algorithm>/<hex>/link              what it ever pointed at
+//!     _uploads/<id>/
+//!       startedat                                            RFC 3339, seconds
+//!       data                                                 the bytes so far
+//!       hashstates/<algorithm>/<offset>                      state of the digest after that many bytes
+//!     _referrers/<algorithm>/<hex of the subject>/<algorithm>-<hex>   descriptor of a referrer        (*)
+//!     _referrers/scanned                                     revisions that have been looked at       (*)
+//! ```
+//!
+//! The layout is Distribution's, byte for byte: a `link` holds the digest it leads to and no newline.
+//! What is marked (*) is ours, in places that Distribution passes over: its walks skip directories that
+//! begin with `_`, and below `revisions/` it reads only files called `link`.
+//!
+//! A link in `_layers` may lead to a digest of another algorithm: Distribution keeps content that was
+//! pushed under SHA-512 under its SHA-256 digest. We keep it under the digest it was pushed with.
+
+use registry_core::{Algorithm, Digest, RepositoryName, StoragePath, Tag, UploadId};
+
+const ROOT: &str = "/docker/registry/v2";
+
+/// The most bytes that a link may have. A digest has at most 135; more is damage.
+pub(crate) const LINK_LIMIT: u64 = 1024;
+
+/// A path out of parts that were validated when they were parsed.
+fn path(text: String) -> StoragePath {
+    StoragePath::try_from(text).expect("names, tags, digests and ids are made of path characters")
+}
+
+/// `<algorithm>/<encoded>` of a digest that the store could hold. `None` for one that no store holds.
+fn segments(digest: &Digest) -> Option<String> {
+    let algorithm = digest.algorithm_name().replace(['+', '.'], "/");
+    let text = format!("{algorithm}/{}", digest.encoded());
+    StoragePath::root().join(&text).is_ok().then_some(text)
+}
+
+fn repository(name: &RepositoryName) -> String {
+    format!("{ROOT}/repositories/{name}")
+}
+
+/// Where repositories are.
+pub(crate) fn repositories() -> StoragePath {
+    path(format!("{ROOT}/repositories"))
+}
+
+/// Where content is.
+pub(crate) fn blobs() -> StoragePath {
+    path(format!("{ROOT}/blobs"))
+}
+
+/// The directory of a piece of content.
+pub(crate) fn blob_dir(digest: &Digest) -> Option<StoragePath> {
+    let text = segments(digest)?;
+    let (algorithm, encoded) = text.rsplit_once('/')?;
+    let shard = encoded.get(..2)?;
+    StoragePath::try_from(format!("{ROOT}/blobs/{algorithm}/{shard}/{encoded}")).ok()
+}
+
+/// The bytes of a piece of content.
+pub(crate) fn blob_data(digest: &Digest) -> Option<StoragePath> {
+    blob_dir(digest)?.join("data").ok()
+}
+
+/// The digest of the content at `name`, a path relative to [`blobs`]; `None` for any other file.
+pub(crate) fn parse_blob_data(name: &str) -> Option<Digest> {
+    let mut parts = name.strip_suffix("/data")?.split('/');
+    let (algorithm, shard, encoded) = (parts.next()?, parts.next()?, parts.next()?);
+    let complete = parts.next().is_none() && encoded.starts_with(shard);
+    complete.then(|| Digest::parse(&format!("{algorithm}:{encoded}")).ok()).flatten()
+}
+
+/// The inverse of [`parse_blob_data`].
+pub(crate) fn blob_data_name(digest: &Digest) -> Option<String> {
+    let data = blob_data(digest)?;
+    data.as_str().strip_prefix(blobs().as_str())?.strip_prefix('/').map(str::to_owned)
+}
+
+/// A directory of a repository, of which other repositories may be subdirectories.
+pub(crate) fn repository_dir(name: &RepositoryName) -> StoragePath {
+    path(repository(name))
+}
+
+/// The links to the blobs of a repository.
+pub(crate) fn layers(name: &RepositoryName) -> StoragePath {
+    path(format!("{}/_layers", repository(name)))
+}
+
+/// That a blob is in a repository.
+pub(crate) fn layer_link(name: &RepositoryName, digest: &Digest) -> Option<StoragePath> {
+    layers(name).join(&format!("{}/link", segments(digest)?)).ok()
+}
+
+/// What makes a directory a repository.
+pub(crate) fn manifests(name: &RepositoryName) -> StoragePath {
+    path(format!("{}/_manifests", repository(name)))
+}
+
+/// The manifests of a repository, by algorithm.
+pub(crate) fn revisions(name: &RepositoryName, algorithm: Algorithm) -> StoragePath {
+    path(format!("{}/_manifests/revisions/{algorithm}", repository(name)))
+}
+
+/// The directory of a manifest in a repository.
+pub(crate) fn revision_dir(name: &RepositoryName, digest: &Digest) -> Option<StoragePath> {
+    manifests(name).join(&format!("revisions/{}", segments(digest)?)).ok()
+}
+
+/// That a manifest is in a repository.
+pub(crate) fn revision_link(name: &RepositoryName, digest: &Digest) -> Option<StoragePath> {
+    revision_dir(name, digest)?.join("link").ok()
+}
+
+/// The type of a manifest whose bytes do not say it.
+pub(crate) fn revision_media_type(name: &RepositoryName, digest: &Digest) -> Option<StoragePath> {
+    revision_dir(name, digest)?.join("mediatype").ok()
+}
+
+/// The tags of a repository.
+pub(crate) fn tags(name: &RepositoryName) -> StoragePath {
+    path(format!("{}/_manifests/tags", repository(name)))
+}
+
+/// Everything about a tag.
+pub(crate) fn tag_dir(name: &RepositoryName, tag: &Tag) -> StoragePath {
+    path(format!("{}/_manifests/tags/{tag}", repository(name)))
+}
+
+/// What a tag points at.
+pub(crate) fn tag_current(name: &RepositoryName, tag: &Tag) -> StoragePath {
+    path(format!("{}/_manifests/tags/{tag}/current/link", repository(name)))
+}
+
+/// That a tag pointed at a manifest at some time.
+pub(crate) fn tag_index(name: &RepositoryName, tag: &Tag, digest: &Digest) -> Option<StoragePath> {
+    tag_dir(name, tag).join(&format!("index/{}/link", segments(digest)?)).ok()
+}
+
+/// The upload sessions of a repository.
+pub(crate) fn uploads(name: &RepositoryName) -> StoragePath {
+    path(format!("{}/_uploads", repository(name)))
+}
+
+/// Everything about an upload session.
+pub(crate) fn upload_dir(name: &RepositoryName, id: &UploadId) -> StoragePath {
+    path(format!("{}/_uploads/{id}", repository(name)))
+}
+
+/// The bytes of an upload session.
+pub(crate) fn upload_data(name: &RepositoryName, id: &UploadId) -> StoragePath {
+    path(format!("{}/_uploads/{id}/data", repository(name)))
+}
+
+/// When an upload session began.
+pub(crate) fn upload_started_at(name: &RepositoryName, id: &UploadId) -> StoragePath {
+    path(format!("{}/_uploads/{id}/startedat", repository(name)))
+}
+
+/// The state of an upload session's digest after `offset` bytes.
+pub(crate) fn upload_hash_state(
+    name: &RepositoryName,
+    id: &UploadId,
+    algorithm: Algorithm,
+    offset: u64,
+) -> StoragePath {
+    path(format!("{}/_uploads/{id}/hashstates/{algorithm}/{offset}", repository(name)))
+}
+
+/// The index of referrers of a repository.
+pub(crate) fn referrers(name: &RepositoryName) -> StoragePath {
+    path(format!("{}/_referrers", repository(name)))
+}
+
+/// The referrers of one subject.
+pub(crate) fn subject_referrers(name: &RepositoryName, subject: &Digest) -> Option<StoragePath> {
+    referrers(name).join(&segments(subject)?).ok()
+}
+
+/// The descriptor of one referrer of a subject.
+pub(crate) fn referrer(name: &RepositoryName, subject: &Digest, digest: &Digest) -> Option<StoragePath> {
+    subject_referrers(name, subject)?.join(&referrer_name(digest)).ok()
+}
+
+/// The file name of a referrer, in the order of digests.
+pub(crate) fn referrer_name(digest: &Digest) -> String {
+    format!("{}-{}", digest.algorithm_name(), digest.encoded())
+}
+
+/// The inverse of [`referrer_name`].
+pub(crate) fn parse_referrer_name(name: &str) -> Option<Digest> {
+    let (algorithm, encoded) = name.split_once('-')?;
+    Digest::parse(&format!("{algorithm}:{encoded}")).ok()
+}
+
+/// Which manifests have been looked at for a subject.
+pub(crate) fn referrers_scanned(name: &RepositoryName) -> StoragePath {
+    path(format!("{}/_referrers/scanned", repository(name)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Paths are compared with literal text: they are a contract with Distribution, not a choice.
+    #[test]
+    fn paths_are_those_of_distribution() {
+        let name = RepositoryName::parse("library/app").unwrap();
+        let tag = Tag::parse("v1").unwrap();
+        let id = UploadId::parse("0d1f").unwrap();
+        let hex = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+        let digest = Digest::parse(&format!("sha256:{hex}")).unwrap();
+        let repository = "/docker/registry/v2/repositories/library/app";
+        let cases = [
+            (blob_data(&digest), format!("/docker/registry/v2/blobs/sha256/e3/{hex}/data")),
+            (layer_link(&name, &digest), format!("{repository}/_layers/sha256/{hex}/link")),
+            (
+                revision_link(&name, &digest),
+                format!("{repository}/_manifests/revisions/sha256/{hex}/link"),
+            ),
+            (Some(tag_current(&name, &tag)), format!("{repository}/_manifests/tags/v1/current/link")),
+            (
+                tag_index(&name, &tag, &digest),
+                format!("{repository}/_manifests/tags/v1/index/sha256/{hex}/link"),
+            ),
+            (Some(upload_data(&name, &id)), format!("{repository}/_uploads/0d1f/data")),
+            (Some(upload_started_at(&name, &id)), format!("{repository}/_uploads/0d1f/startedat")),
+            (
+                Some(upload_hash_state(&name, &id, Algorithm::Sha256, 7)),
+                format!("{repository}/_uploads/0d1f/hashstates/sha256/7"),
+            ),
+        ];
+        for (path, expected) in cases {
+            assert_eq!(path.unwrap().as_str(), expected);
+        }
+    }
+
+    #[test]
+    fn names_of_content_parse_back() {
+        for digest in [Algorithm::Sha256.digest(b"x"), Algorithm::Sha512.digest(b"x")] {
+            let name = blob_data_name(&digest).unwrap();
+            assert_eq!(parse_blob_data(&name), Some(digest.clone()));
+            assert_eq!(parse_referrer_name(&referrer_name(&digest)), Some(digest));
+        }
+        assert_eq!(parse_blob_data("sha256/ab/cd/data"), None);
+        assert_eq!(parse_blob_data("sha256/ab/link"), None);
+    }
+
+    #[test]
+    fn digests_that_no_store_holds_have_no_path() {
+        let name = RepositoryName::parse("a").unwrap();
+        let odd = Digest::parse("x+y:ab").unwrap();
+        assert_eq!(
+            layer_link(&name, &odd).unwrap().as_str(),
+            "/docker/registry/v2/repositories/a/_layers/x/y/ab/link"
+        );
+        let impossible = Digest::parse("x:ab=").unwrap();
+        assert_eq!(layer_link(&name, &impossible), None);
+        assert_eq!(blob_data(&Digest::parse("x:a").unwrap()), None);
+    }
+}

@@ -1,0 +1,24 @@
+//! Links: files that hold a digest.
+
+use bytes::Bytes;
+use registry_core::{Digest, Result, StorageDriver, StorageDriverExt, StoragePath};
+
+use crate::layout::LINK_LIMIT;
+
+/// The content of a link: the digest and nothing else, no newline.
+pub(crate) fn content(digest: &Digest) -> Bytes {
+    Bytes::copy_from_slice(digest.as_str().as_bytes())
+}
+
+/// Where a link leads, or `None` if there is none.
+///
+/// White space around the digest is passed over. A link that holds no digest counts as none and is
+/// reported: Distribution 2.8 writes links in place, and a crash can tear them.
+pub(crate) async fn read(driver: &dyn StorageDriver, path: &StoragePath) -> Result<Option<Digest>> {
+    let Some(content) = driver.get_if_present(path, LINK_LIMIT).await? else { return Ok(None) };
+    let digest = std::str::from_utf8(&content).ok().and_then(|text| Digest::parse(text.trim()).ok());
+    if digest.is_none() {
+        tracing::warn!(%path, bytes = content.len(), "a link holds no digest and is passed over");
+    }
+    Ok(digest)
+}

@@ -1,0 +1,157 @@
+//! The namespace over a storage driver, and how it is put together.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use registry_core::{
+    BlobDescriptors, BlobDescriptorsLayer, DescriptorCache, Error, GlobalBlobs, Namespace, Page,
+    PageRequest, Repository, RepositoryName, RepositoryRemover, RequestContext, Result, StorageDriver,
+};
+
+use crate::cache::MemoryCache;
+use crate::descriptors::LinkedDescriptors;
+use crate::global::{ContentStore, DirectoryRemover};
+use crate::referrers::Scans;
+use crate::repository::StorageRepository;
+
+/// All repositories of a store.
+#[derive(Debug, Clone)]
+pub struct StorageNamespace {
+    shared: Arc<Shared>,
+}
+
+/// What every service of every repository shares.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) driver: Arc<dyn StorageDriver>,
+    pub(crate) content: ContentStore,
+    pub(crate) layer: Option<Arc<dyn BlobDescriptorsLayer>>,
+    pub(crate) deletes: bool,
+    pub(crate) redirects: bool,
+    pub(crate) tag_concurrency: usize,
+    pub(crate) scans: Scans,
+}
+
+impl Shared {
+    /// # Errors
+    /// [`Error::Unsupported`] unless deletes are switched on. Comes before every other check, so that
+    /// the answer does not depend on what is there.
+    pub(crate) fn check_deletes(&self) -> Result<()> {
+        if self.deletes { Ok(()) } else { Err(Error::unsupported("deleting (storage.delete.enabled is off)")) }
+    }
+
+    /// Which blobs a repository shows, by its links and by the layer around them.
+    pub(crate) fn descriptors(
+        self: &Arc<Self>,
+        cx: &Arc<RequestContext>,
+        name: &RepositoryName,
+    ) -> Arc<dyn BlobDescriptors> {
+        let linked = Arc::new(LinkedDescriptors::new(Arc::clone(self), name.clone()));
+        match &self.layer {
+            Some(layer) => layer.wrap(cx, name, linked),
+            None => linked,
+        }
+    }
+}
+
+/// Puts a [`StorageNamespace`] together.
+#[derive(Debug)]
+pub struct StorageNamespaceBuilder {
+    driver: Arc<dyn StorageDriver>,
+    cache: Option<Arc<dyn DescriptorCache>>,
+    layer: Option<Arc<dyn BlobDescriptorsLayer>>,
+    deletes: bool,
+    redirects: bool,
+    tag_concurrency: usize,
+}
+
+impl StorageNamespaceBuilder {
+    /// Remembers what is known about content in `cache`; `None` remembers nothing. Without this call, a
+    /// [`MemoryCache`] of its default size.
+    #[must_use]
+    pub fn descriptor_cache(mut self, cache: Option<Arc<dyn DescriptorCache>>) -> Self {
+        self.cache = cache;
+        self
+    }
+
+    /// Decides with `layer` which blobs a repository shows.
+    #[must_use]
+    pub fn blob_descriptors_layer(mut self, layer: Option<Arc<dyn BlobDescriptorsLayer>>) -> Self {
+        self.layer = layer;
+        self
+    }
+
+    /// Whether blobs, manifests and tags can be deleted; they can unless said otherwise.
+    #[must_use]
+    pub fn deletes(mut self, enabled: bool) -> Self {
+        self.deletes = enabled;
+        self
+    }
+
+    /// Whether clients may be sent to the store for the bytes of blobs, where the driver offers it; they
+    /// may unless said otherwise.
+    #[must_use]
+    pub fn redirects(mut self, enabled: bool) -> Self {
+        self.redirects = enabled;
+        self
+    }
+
+    /// How many tags are looked at at once when a manifest is deleted; at least one.
+    #[must_use]
+    pub fn tag_concurrency(mut self, limit: usize) -> Self {
+        self.tag_concurrency = limit.max(1);
+        self
+    }
+
+    /// The namespace. Asks the store nothing.
+    pub fn build(self) -> StorageNamespace {
+        let shared = Shared {
+            content: ContentStore::new(Arc::clone(&self.driver), self.cache),
+            driver: self.driver,
+            layer: self.layer,
+            deletes: self.deletes,
+            redirects: self.redirects,
+            tag_concurrency: self.tag_concurrency,
+            scans: Scans::default(),
+        };
+        StorageNamespace { shared: Arc::new(shared) }
+    }
+}
+
+impl StorageNamespace {
+    /// Begins a namespace over `driver`.
+    pub fn builder(driver: Arc<dyn StorageDriver>) -> StorageNamespaceBuilder {
+        StorageNamespaceBuilder {
+            driver,
+            cache: Some(Arc::new(MemoryCache::default())),
+            layer: None,
+            deletes: true,
+            redirects: true,
+            tag_concurrency: std::thread::available_parallelism().map_or(4, usize::from).max(8),
+        }
+    }
+}
+
+#[async_trait]
+impl Namespace for StorageNamespace {
+    async fn repository(
+        &self,
+        cx: &Arc<RequestContext>,
+        name: &RepositoryName,
+    ) -> Result<Arc<dyn Repository>> {
+        let descriptors = self.shared.descriptors(cx, name);
+        Ok(Arc::new(StorageRepository::new(Arc::clone(&self.shared), name.clone(), descriptors)))
+    }
+
+    async fn repositories(&self, _: &RequestContext, page: &PageRequest) -> Result<Page<RepositoryName>> {
+        crate::catalog::list(self.shared.driver.as_ref(), page).await
+    }
+
+    fn blobs(&self) -> Arc<dyn GlobalBlobs> {
+        Arc::new(self.shared.content.clone())
+    }
+
+    fn remover(&self) -> Option<Arc<dyn RepositoryRemover>> {
+        Some(Arc::new(DirectoryRemover::new(Arc::clone(&self.shared.driver))))
+    }
+}

@@ -1,0 +1,200 @@
+//! Which manifests refer to a subject.
+//!
+//! The index has one small file for each referrer, below the digest of its subject, with the descriptor
+//! that a client is given. An entry states facts about content that never changes, so it is never wrong
+//! and never removed with its manifest: a referrer counts if it has an entry *and* its revision is in
+//! the repository. That holds whoever deletes and pushes in the meantime, Distribution included.
+//!
+//! Manifests that were pushed while Distribution served the store have no entry. They are found by a
+//! scan of the repository's revisions when referrers are first asked for, and again when a minute has
+//! passed; `scanned` tells which revisions need not be read again. Manifests under the referrers tag
+//! scheme are revisions like all others and found in the same way.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::{StreamExt, TryStreamExt, stream};
+use registry_core::{
+    Algorithm, Batch, Descriptor, Digest, Error, ListMode, ListRequest, Manifest, ManifestDocument, Page,
+    PageRequest, ReferrerFilter, RepositoryName, Result, StorageDriverExt, StorageError,
+    manifest::detect_media_type,
+};
+use tokio::time::Instant;
+
+use crate::layout;
+use crate::manifests::READ_LIMIT;
+use crate::namespace::Shared;
+
+/// How long a scan holds. What another registry pushes into the same store is found after it.
+const SCAN_HOLDS: Duration = Duration::from_secs(60);
+
+/// How many manifests are read at once.
+const CONCURRENCY: usize = 16;
+
+/// The most bytes of an entry: annotations of a manifest can fill most of it.
+const ENTRY_LIMIT: u64 = 2 * Manifest::MAX_LEN as u64;
+
+/// The most bytes of the list of scanned revisions; beyond it, they are scanned again.
+const SCANNED_LIMIT: u64 = 64 << 20;
+
+/// When each repository was last scanned. A repository that is being scanned is locked.
+#[derive(Debug, Default)]
+pub(crate) struct Scans(Mutex<HashMap<RepositoryName, Arc<tokio::sync::Mutex<Option<Instant>>>>>);
+
+impl Scans {
+    /// How many repositories are remembered before those at rest are forgotten.
+    const LIMIT: usize = 10_000;
+
+    fn of(&self, name: &RepositoryName) -> Arc<tokio::sync::Mutex<Option<Instant>>> {
+        let mut scans = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if scans.len() >= Self::LIMIT {
+            scans.retain(|_, scan| Arc::strong_count(scan) > 1);
+        }
+        Arc::clone(scans.entry(name.clone()).or_default())
+    }
+}
+
+/// The file of an entry.
+pub(crate) fn encode(referrer: &Descriptor) -> Result<Bytes> {
+    let json = serde_json::to_vec(referrer).map_err(|error| Error::internal("writing a referrer", error))?;
+    Ok(json.into())
+}
+
+/// The referrers in one repository.
+#[derive(Debug, Clone)]
+pub(crate) struct Referrers {
+    shared: Arc<Shared>,
+    name: RepositoryName,
+}
+
+impl Referrers {
+    pub(crate) fn new(shared: Arc<Shared>, name: RepositoryName) -> Self {
+        Self { shared, name }
+    }
+
+    /// A page of the referrers of a subject.
+    pub(crate) async fn list(
+        &self,
+        subject: &Digest,
+        filter: &ReferrerFilter,
+        page: &PageRequest,
+    ) -> Result<Page<Descriptor>> {
+        let Some(dir) = layout::subject_referrers(&self.name, subject) else { return Ok(Page::default()) };
+        self.ensure_scanned().await?;
+        let after = page.after.as_deref().map(Digest::parse).transpose()?;
+        let mut after = after.as_ref().map(layout::referrer_name);
+        let mut referrers = Vec::new();
+        while page.limit > 0 && referrers.len() <= page.limit {
+            let request = ListRequest::children(page.limit + 1).after(after.take());
+            let found = self.shared.driver.list(&dir, &request).await?;
+            after = found.entries.last().map(|entry| entry.name.clone());
+            let digests = found.entries.iter().filter_map(|entry| layout::parse_referrer_name(&entry.name));
+            let read: Vec<Option<Descriptor>> = stream::iter(digests.collect::<Vec<_>>())
+                .map(|digest| self.entry(subject, digest))
+                .buffered(CONCURRENCY)
+                .try_collect()
+                .await?;
+            referrers.extend(read.into_iter().flatten().filter(|referrer| filter.matches(referrer)));
+            if !found.more {
+                break;
+            }
+        }
+        Ok(Page::cut(referrers, page.limit))
+    }
+
+    /// An entry, if its manifest is in the repository.
+    async fn entry(&self, subject: &Digest, digest: Digest) -> Result<Option<Descriptor>> {
+        let driver = &self.shared.driver;
+        let Some(revision) = layout::revision_link(&self.name, &digest) else { return Ok(None) };
+        let Some(path) = layout::referrer(&self.name, subject, &digest) else { return Ok(None) };
+        if !driver.exists(&revision).await? {
+            return Ok(None);
+        }
+        let Some(content) = driver.get_if_present(&path, ENTRY_LIMIT).await? else { return Ok(None) };
+        match serde_json::from_slice(&content) {
+            Ok(descriptor) => Ok(Some(descriptor)),
+            Err(error) => {
+                tracing::warn!(%path, %error, "an entry of the referrers index is damaged and passed over");
+                Ok(None)
+            }
+        }
+    }
+
+    /// Makes sure that every manifest that was here a minute ago has been looked at.
+    async fn ensure_scanned(&self) -> Result<()> {
+        let scan = self.shared.scans.of(&self.name);
+        let mut last = scan.lock_owned().await;
+        if last.is_some_and(|last| last.elapsed() < SCAN_HOLDS) {
+            return Ok(());
+        }
+        let this = self.clone();
+        // A task of its own, so that the work is not lost when the client that caused it goes away.
+        let task = tokio::spawn(async move {
+            this.scan().await?;
+            *last = Some(Instant::now());
+            Ok(())
+        });
+        task.await.map_err(|error| Error::internal("scanning for referrers", error))?
+    }
+
+    async fn scan(&self) -> Result<()> {
+        let driver = &self.shared.driver;
+        let present = self.revisions().await?;
+        let path = layout::referrers_scanned(&self.name);
+        let scanned = match driver.get_if_present(&path, SCANNED_LIMIT).await {
+            Ok(content) => content.unwrap_or_default(),
+            Err(StorageError::TooLarge { .. }) => Bytes::new(),
+            Err(error) => return Err(error.into()),
+        };
+        let known: BTreeSet<&str> = std::str::from_utf8(&scanned).unwrap_or_default().lines().collect();
+        let fresh: Vec<Digest> =
+            present.iter().filter(|digest| !known.contains(digest.as_str())).cloned().collect();
+        if fresh.is_empty() {
+            return Ok(());
+        }
+        let count = fresh.len();
+        let entries: BTreeMap<_, _> = stream::iter(fresh)
+            .map(|digest| self.examine(digest))
+            .buffer_unordered(CONCURRENCY)
+            .try_filter_map(|entry| async move { Ok(entry) })
+            .try_collect()
+            .await?;
+        tracing::info!(repository = %self.name, manifests = count, referrers = entries.len(), "scanned for referrers");
+        let batch = entries.into_iter().fold(Batch::new(), |batch, (path, content)| batch.put(path, content));
+        let lines: Vec<&str> = present.iter().map(Digest::as_str).collect();
+        // Last, and not before the entries are durable: what is called scanned is not looked at again.
+        Ok(driver.apply(batch.then().put(path, lines.join("\n"))).await?)
+    }
+
+    /// Every revision of the repository, in order.
+    async fn revisions(&self) -> Result<BTreeSet<Digest>> {
+        let mut digests = BTreeSet::new();
+        for algorithm in Algorithm::ALL {
+            let dir = layout::revisions(&self.name, algorithm);
+            for entry in self.shared.driver.list_all(&dir, ListMode::Children).await? {
+                digests.extend(Digest::parse(&format!("{algorithm}:{}", entry.name)));
+            }
+        }
+        Ok(digests)
+    }
+
+    /// The entry that a manifest should have, if it refers to a subject.
+    async fn examine(&self, digest: Digest) -> Result<Option<(registry_core::StoragePath, Bytes)>> {
+        let Some(data) = layout::blob_data(&digest) else { return Ok(None) };
+        let payload = match self.shared.driver.get_if_present(&data, READ_LIMIT).await {
+            Ok(Some(payload)) => payload,
+            Ok(None) | Err(StorageError::TooLarge { .. }) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        let Ok(document) = ManifestDocument::parse(&payload) else { return Ok(None) };
+        let (Some(subject), Some(media_type)) = (document.subject_digest(), detect_media_type(&payload))
+        else {
+            return Ok(None);
+        };
+        let Some(path) = layout::referrer(&self.name, &subject, &digest) else { return Ok(None) };
+        let descriptor = Manifest::from_stored(media_type, digest, payload).descriptor();
+        Ok(Some((path, encode(&document.referrer_descriptor(descriptor))?)))
+    }
+}

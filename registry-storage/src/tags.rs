@@ -1,0 +1,142 @@
+//! The tags of one repository.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use futures::{StreamExt, TryStreamExt, stream};
+use registry_core::{
+    Batch, Descriptor, Digest, Error, ListRequest, Page, PageRequest, Reference, RepositoryName, Result,
+    StorageDriverExt, StorageError, Tag, TagExpect, TagStore,
+};
+
+use crate::namespace::Shared;
+use crate::{layout, link};
+
+/// How many tags are read at a time where all have to be.
+const PAGE: usize = 1000;
+
+/// The tags of a repository.
+#[derive(Debug)]
+pub(crate) struct Tags {
+    shared: Arc<Shared>,
+    name: RepositoryName,
+}
+
+impl Tags {
+    pub(crate) fn new(shared: Arc<Shared>, name: RepositoryName) -> Self {
+        Self { shared, name }
+    }
+
+    fn unknown(&self, tag: &Tag) -> Error {
+        Error::ManifestUnknown { repository: self.name.clone(), reference: Reference::Tag(tag.clone()) }
+    }
+
+    async fn current(&self, tag: &Tag) -> Result<Option<Digest>> {
+        link::read(self.shared.driver.as_ref(), &layout::tag_current(&self.name, tag)).await
+    }
+
+    /// Names of up to `limit` children after `after` that could be tags, and after which child to go
+    /// on, if there are more.
+    async fn candidates(&self, after: Option<String>, limit: usize) -> Result<(Vec<Tag>, Option<String>)> {
+        let request = ListRequest::children(limit).after(after);
+        let found = self.shared.driver.list(&layout::tags(&self.name), &request).await?;
+        let next = found.entries.last().filter(|_| found.more).map(|entry| entry.name.clone());
+        let tags = found.entries.into_iter().filter(|entry| entry.is_dir);
+        Ok((tags.filter_map(|entry| Tag::try_from(entry.name).ok()).collect(), next))
+    }
+
+    /// A tag unless its directory is what a crash or a delete left.
+    async fn if_present(&self, tag: Tag) -> Result<Option<Tag>> {
+        let present = self.shared.driver.exists(&layout::tag_current(&self.name, &tag)).await?;
+        Ok(present.then_some(tag))
+    }
+
+    /// # Errors
+    /// [`Error::NameUnknown`] unless a manifest was stored here at some time.
+    async fn check_known(&self) -> Result<()> {
+        if self.shared.driver.exists(&layout::manifests(&self.name)).await? {
+            return Ok(());
+        }
+        Err(Error::NameUnknown { repository: self.name.clone() })
+    }
+}
+
+#[async_trait]
+impl TagStore for Tags {
+    async fn get(&self, tag: &Tag) -> Result<Digest> {
+        self.current(tag).await?.ok_or_else(|| self.unknown(tag))
+    }
+
+    async fn set(&self, tag: &Tag, target: &Descriptor, expect: TagExpect) -> Result<()> {
+        let unsupported = || Error::DigestUnsupported { digest: target.digest.clone() };
+        let index = layout::tag_index(&self.name, tag, &target.digest).ok_or_else(unsupported)?;
+        let current = layout::tag_current(&self.name, tag);
+        let content = link::content(&target.digest);
+        let batch = Batch::new().put(index, content.clone()).then();
+        let batch = match expect {
+            TagExpect::Any => batch.put(current, content),
+            TagExpect::Absent => batch.create(current, content),
+        };
+        match self.shared.driver.apply(batch).await {
+            Err(StorageError::AlreadyExists { .. }) if expect == TagExpect::Absent => {
+                Err(Error::TagExists { repository: self.name.clone(), tag: tag.clone() })
+            }
+            result => Ok(result?),
+        }
+    }
+
+    async fn delete(&self, tag: &Tag) -> Result<()> {
+        self.shared.check_deletes()?;
+        if self.if_present(tag.clone()).await?.is_none() {
+            return Err(self.unknown(tag));
+        }
+        Ok(self.shared.driver.delete(&layout::tag_dir(&self.name, tag)).await?)
+    }
+
+    async fn list(&self, page: &PageRequest) -> Result<Page<Tag>> {
+        if page.limit == 0 {
+            self.check_known().await?;
+            return Ok(Page::default());
+        }
+        let mut after = page.after.clone();
+        let mut tags = Vec::new();
+        loop {
+            let (candidates, next) = self.candidates(after, page.limit + 1).await?;
+            let present: Vec<Option<Tag>> = stream::iter(candidates)
+                .map(|tag| self.if_present(tag))
+                .buffered(self.shared.tag_concurrency)
+                .try_collect()
+                .await?;
+            tags.extend(present.into_iter().flatten());
+            after = next;
+            if after.is_none() || tags.len() > page.limit {
+                break;
+            }
+        }
+        if tags.is_empty() {
+            self.check_known().await?;
+        }
+        Ok(Page::cut(tags, page.limit))
+    }
+
+    async fn lookup(&self, target: &Digest) -> Result<Vec<Tag>> {
+        let mut found = Vec::new();
+        let mut after = None;
+        loop {
+            let (candidates, next) = self.candidates(after, PAGE).await?;
+            let pointing: Vec<Option<Tag>> = stream::iter(candidates)
+                .map(|tag| async move {
+                    let current = self.current(&tag).await?;
+                    Ok::<_, Error>((current.as_ref() == Some(target)).then_some(tag))
+                })
+                .buffered(self.shared.tag_concurrency)
+                .try_collect()
+                .await?;
+            found.extend(pointing.into_iter().flatten());
+            after = next;
+            if after.is_none() {
+                return Ok(found);
+            }
+        }
+    }
+}

@@ -1,0 +1,254 @@
+//! Upload sessions in the store.
+//!
+//! A session is a directory (see [`layout`]). Whoever has its `data` open for writing holds the session;
+//! the driver sees to it that this is one at a time, also across processes. The length of `data` is the
+//! truth about how far the session has come.
+
+use std::num::NonZeroU64;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::TryStreamExt;
+use registry_core::{
+    Algorithm, Batch, BlobDescriptors, BlobWriter, Change, Descriptor, Digest, Digester, Durability, Error,
+    FileWriter, PutMode, RepositoryName, Result, StorageDriverExt, StorageError, UploadId,
+    UploadStatus, WriteMode,
+};
+use uuid::Uuid;
+
+use crate::namespace::Shared;
+use crate::{layout, link};
+
+/// The most bytes that a saved state of a digest may have.
+const STATE_LIMIT: u64 = 4096;
+
+/// The upload sessions of one repository.
+#[derive(Debug, Clone)]
+pub(crate) struct Uploads {
+    shared: Arc<Shared>,
+    name: RepositoryName,
+    descriptors: Arc<dyn BlobDescriptors>,
+}
+
+fn relaxed(batch: Batch, path: registry_core::StoragePath, content: impl Into<Bytes>) -> Batch {
+    let put = Change::Put { path, content: content.into(), mode: PutMode::Overwrite };
+    batch.step(put, Durability::Relaxed)
+}
+
+impl Uploads {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        name: RepositoryName,
+        descriptors: Arc<dyn BlobDescriptors>,
+    ) -> Self {
+        Self { shared, name, descriptors }
+    }
+
+    /// Begins a session. Until the first bytes are acknowledged nothing of it has to survive a power
+    /// cut, so nothing is synced.
+    pub(crate) async fn start(self, algorithm: Algorithm) -> Result<Box<dyn BlobWriter>> {
+        let id = UploadId::try_from(Uuid::new_v4().to_string())?;
+        let now = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
+        // To the second, as it will be read again.
+        let started_at = humantime::parse_rfc3339(&now).unwrap_or(SystemTime::UNIX_EPOCH);
+        let mut batch = relaxed(Batch::new(), layout::upload_started_at(&self.name, &id), now);
+        let digester = Digester::new(algorithm);
+        if algorithm != Algorithm::default() {
+            // Tells whoever goes on with the session which digest to compute.
+            let path = layout::upload_hash_state(&self.name, &id, algorithm, 0);
+            batch = relaxed(batch, path, digester.save());
+        }
+        self.shared.driver.apply(batch).await?;
+        let data = layout::upload_data(&self.name, &id);
+        let file = self.shared.driver.writer(&data, WriteMode::Truncate).await?;
+        Ok(Box::new(Session { uploads: self, id, started_at, file, digester: Some(digester), wrote: false }))
+    }
+
+    /// Goes on with a session.
+    pub(crate) async fn resume(self, id: &UploadId) -> Result<Box<dyn BlobWriter>> {
+        let started_at = self.started_at(id).await?;
+        let file = self.open(id).await?;
+        let digester = self.restore(id, file.size()).await?;
+        Ok(Box::new(Session { uploads: self, id: id.clone(), started_at, file, digester, wrote: false }))
+    }
+
+    /// How far a session has come.
+    pub(crate) async fn status(self, id: &UploadId) -> Result<UploadStatus> {
+        let started_at = self.started_at(id).await?;
+        let data = self.shared.driver.stat_if_present(&layout::upload_data(&self.name, id)).await?;
+        let size = data.ok_or_else(|| self.unknown(id))?.size;
+        Ok(UploadStatus { id: id.clone(), size, started_at })
+    }
+
+    fn unknown(&self, id: &UploadId) -> Error {
+        Error::UploadUnknown { repository: self.name.clone(), id: id.clone() }
+    }
+
+    async fn started_at(&self, id: &UploadId) -> Result<SystemTime> {
+        let path = layout::upload_started_at(&self.name, id);
+        let content = self.shared.driver.get_if_present(&path, 256).await?;
+        let content = content.ok_or_else(|| self.unknown(id))?;
+        let text = std::str::from_utf8(&content).unwrap_or_default().trim();
+        Ok(humantime::parse_rfc3339(text).unwrap_or(SystemTime::UNIX_EPOCH))
+    }
+
+    async fn open(&self, id: &UploadId) -> Result<Box<dyn FileWriter>> {
+        let data = layout::upload_data(&self.name, id);
+        match self.shared.driver.writer(&data, WriteMode::Append).await {
+            Ok(file) => Ok(file),
+            Err(StorageError::Busy { .. }) => Err(Error::UploadBusy { id: id.clone() }),
+            Err(error) if error.is_not_found() => Err(self.unknown(id)),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The digest of the first `size` bytes, if its state was saved. Without it the bytes are read again
+    /// when the session is committed, and not before.
+    async fn restore(&self, id: &UploadId, size: u64) -> Result<Option<Digester>> {
+        // Nothing is saved at the beginning of a session with the usual algorithm.
+        let saved = |algorithm: &Algorithm| size > 0 || *algorithm != Algorithm::default();
+        for algorithm in Algorithm::ALL.into_iter().filter(saved) {
+            let path = layout::upload_hash_state(&self.name, id, algorithm, size);
+            if let Some(saved) = self.shared.driver.get_if_present(&path, STATE_LIMIT).await?
+                && let Some(digester) = Digester::restore(algorithm, &saved)
+                && digester.bytes_hashed() == size
+            {
+                return Ok(Some(digester));
+            }
+        }
+        Ok((size == 0).then(|| Digester::new(Algorithm::default())))
+    }
+
+    /// The digest of the bytes of a session, read from the store.
+    async fn rehash(&self, id: &UploadId, algorithm: Algorithm) -> Result<Digester> {
+        let mut digester = Digester::new(algorithm);
+        let content = self.shared.driver.reader(&layout::upload_data(&self.name, id), None).await?;
+        let mut stream = content.body.into_stream();
+        while let Some(piece) = stream.try_next().await? {
+            digester.update(&piece);
+        }
+        Ok(digester)
+    }
+}
+
+/// A session that is held.
+#[derive(Debug)]
+struct Session {
+    uploads: Uploads,
+    id: UploadId,
+    started_at: SystemTime,
+    file: Box<dyn FileWriter>,
+    /// The digest of all bytes so far; `None` if those of an earlier request would have to be read.
+    digester: Option<Digester>,
+    wrote: bool,
+}
+
+#[async_trait]
+impl BlobWriter for Session {
+    fn id(&self) -> &UploadId {
+        &self.id
+    }
+
+    fn size(&self) -> u64 {
+        self.file.size()
+    }
+
+    fn started_at(&self) -> SystemTime {
+        self.started_at
+    }
+
+    fn min_chunk_size(&self) -> Option<NonZeroU64> {
+        None
+    }
+
+    async fn write(&mut self, data: Bytes) -> Result<()> {
+        if data.is_empty() {
+            return Ok(());
+        }
+        self.wrote = true;
+        if let Some(digester) = &mut self.digester {
+            digester.update(&data);
+        }
+        Ok(self.file.write(data).await?)
+    }
+
+    async fn close(self: Box<Self>) -> Result<u64> {
+        let size = self.size();
+        if !self.wrote {
+            // Nothing is acknowledged that was not before.
+            return Ok(size);
+        }
+        let Self { uploads, id, file, digester, .. } = *self;
+        file.close().await?;
+        // Only now: a state that outlived its bytes in a power cut would vouch for what is not there.
+        if let Some(digester) = digester {
+            let path = layout::upload_hash_state(&uploads.name, &id, digester.algorithm(), size);
+            uploads.shared.driver.apply(relaxed(Batch::new(), path, digester.save())).await?;
+        }
+        Ok(size)
+    }
+
+    async fn commit(self: Box<Self>, expected: &Digest) -> Result<Descriptor> {
+        let expected = expected.clone();
+        // A task of its own: a client that goes away does not cut it in half.
+        let task = tokio::spawn(self.finish(expected));
+        task.await.map_err(|error| Error::internal("committing an upload", error))?
+    }
+
+    async fn cancel(self: Box<Self>) -> Result<()> {
+        let Self { uploads, id, file, .. } = *self;
+        file.cancel().await?;
+        let dir = layout::upload_dir(&uploads.name, &id);
+        let delete = Batch::new().step(Change::Delete { path: dir }, Durability::Relaxed);
+        Ok(uploads.shared.driver.apply(delete).await?)
+    }
+}
+
+impl Session {
+    async fn finish(mut self: Box<Self>, expected: Digest) -> Result<Descriptor> {
+        let Some(algorithm) = expected.algorithm() else {
+            self.close().await?;
+            return Err(Error::DigestUnsupported { digest: expected });
+        };
+        let size = self.size();
+        let digester = match self.digester.take() {
+            Some(digester) if digester.algorithm() == algorithm => digester,
+            _ => {
+                // Let go of the session so that all bytes are in the store, and take it again.
+                self.file.close().await?;
+                let digester = self.uploads.rehash(&self.id, algorithm).await?;
+                self.file = self.uploads.open(&self.id).await?;
+                if self.file.size() != size || digester.bytes_hashed() != size {
+                    return Err(Error::UploadBusy { id: self.id });
+                }
+                digester
+            }
+        };
+        let actual = digester.finish();
+        if actual != expected {
+            self.cancel().await?;
+            return Err(Error::DigestMismatch { expected, actual: Some(actual) });
+        }
+        let Self { uploads, id, file, .. } = *self;
+        let Uploads { shared, name, descriptors } = uploads;
+        let unsupported = || Error::DigestUnsupported { digest: expected.clone() };
+        let target = layout::blob_data(&expected).ok_or_else(unsupported)?;
+        let link_path = layout::layer_link(&name, &expected).ok_or_else(unsupported)?;
+        let descriptor = Descriptor::blob(expected.clone(), size);
+        // Content that is there already is replaced all the same: it may be what a crash left of it.
+        let mut batch = Batch::new().rename(layout::upload_data(&name, &id), target);
+        let linked_here = shared.layer.is_none();
+        if linked_here {
+            batch = batch.then().put(link_path, link::content(&expected));
+        }
+        let session = Change::Delete { path: layout::upload_dir(&name, &id) };
+        file.commit(batch.then().step(session, Durability::Relaxed)).await?;
+        shared.content.remember(&descriptor).await;
+        if !linked_here {
+            descriptors.set(&expected, &descriptor).await?;
+        }
+        Ok(descriptor)
+    }
+}
