@@ -1,1 +1,48 @@
-//! placeholder
+//! The registry's HTTP API as a tower `Service`, without a server in it.
+//!
+//! [`RegistryService`] answers every endpoint of the OCI distribution specification over any
+//! [`Namespace`](registry_core::Namespace), behind any [`AccessController`](registry_core::AccessController).
+//! It takes requests with any body and never fails: whatever goes wrong is a response.
+//!
+//! It does its own routing, since the name of a repository spans path segments in the middle of a path.
+//! Mount it where it sees the full path, and leave body limits, timeouts, tracing and compression to the
+//! layers around it.
+//!
+//! | file | what is there |
+//! |---|---|
+//! | `route.rs` | which endpoint a request means: method, path and query to [`Route`] and back |
+//! | `access.rs` | what each route needs; challenges |
+//! | `service.rs` | parse, authorize, dispatch, render |
+//! | `handlers/` | one file for each slice of the API |
+//! | `error.rs` | the only writer of the error envelope |
+//! | `range.rs`, `conditional.rs`, `multipart.rs` | RFC 9110 for blobs |
+//! | `location.rs`, `state.rs` | URLs that are handed out, and the state of uploads in them |
+//! | `page.rs` | `n`, `last` and `Link` |
+//!
+//! For routes of an embedder's own, [`authorize`] and [`error_response`] give the same checks and the
+//! same envelope.
+
+mod access;
+mod body;
+mod conditional;
+mod error;
+mod handlers;
+mod headers;
+mod location;
+mod multipart;
+mod options;
+mod page;
+mod query;
+mod range;
+mod route;
+mod service;
+mod state;
+
+pub use access::{accesses, authorize, challenge_header};
+pub use body::Body;
+pub use error::{error_response, wire_response};
+pub use location::Locations;
+pub use options::HttpOptions;
+pub use range::{ContentRange, RangeHeader};
+pub use route::{Route, RouteError};
+pub use service::RegistryService;

@@ -4,9 +4,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use registry_core::{
-    Blob, BlobBody, BlobDescriptors, BlobStore, BlobWriter, Descriptor, Digest, Error, GetBlob,
-    GlobalBlobs, MountSource, RepositoryName, Result, StartUpload, UploadId, UploadStart,
-    UploadStatus,
+    Blob, BlobBody, BlobDescriptors, BlobStore, BlobWriter, Descriptor, Digest, Error, GetBlob, GlobalBlobs,
+    MountSource, RepositoryName, Result, StartUpload, UploadId, UploadStart, UploadStatus,
 };
 
 use crate::namespace::Shared;
@@ -71,11 +70,7 @@ impl BlobStore for Blobs {
             && let Some(uri) = self.shared.driver.redirect_url(&path, hint).await?
         {
             let range = 0..content.size;
-            return Ok(Blob {
-                descriptor: named(content, digest),
-                range,
-                body: BlobBody::Redirect(uri),
-            });
+            return Ok(Blob { descriptor: named(content, digest), range, body: BlobBody::Redirect(uri) });
         }
         let unknown = || Error::BlobUnknown { repository: self.name.clone(), digest: digest.clone() };
         let blob = self.shared.content.open(&content.digest, options.range).await?;

@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use registry_core::{
-    Batch, BlobDescriptors, Descriptor, Digest, Error, GlobalBlobs, RepositoryName, Result,
-    StorageDriverExt,
+    Batch, BlobDescriptors, Descriptor, Digest, Error, GlobalBlobs, RepositoryName, Result, StorageDriverExt,
 };
 
 use crate::namespace::Shared;

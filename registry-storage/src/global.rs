@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use registry_core::{
-    Batch, Blob, ByteRange, CacheScope, Descriptor, DescriptorCache, Digest, Error, GlobalBlobs,
-    ListRequest, Page, PageRequest, RepositoryName, RepositoryRemover, Result, StorageDriver,
-    StorageDriverExt, StorageError,
+    Batch, Blob, ByteRange, CacheScope, Descriptor, DescriptorCache, Digest, Error, GlobalBlobs, ListRequest,
+    Page, PageRequest, RepositoryName, RepositoryRemover, Result, StorageDriver, StorageDriverExt,
+    StorageError,
 };
 
 use crate::layout;
@@ -117,12 +117,8 @@ impl DirectoryRemover {
 #[async_trait]
 impl RepositoryRemover for DirectoryRemover {
     async fn remove(&self, name: &RepositoryName) -> Result<()> {
-        let parts = [
-            layout::manifests(name),
-            layout::referrers(name),
-            layout::layers(name),
-            layout::uploads(name),
-        ];
+        let parts =
+            [layout::manifests(name), layout::referrers(name), layout::layers(name), layout::uploads(name)];
         let mut known = false;
         for part in &parts {
             known |= self.driver.exists(part).await?;

@@ -85,11 +85,6 @@ pub(crate) fn blob_data_name(digest: &Digest) -> Option<String> {
     data.as_str().strip_prefix(blobs().as_str())?.strip_prefix('/').map(str::to_owned)
 }
 
-/// A directory of a repository, of which other repositories may be subdirectories.
-pub(crate) fn repository_dir(name: &RepositoryName) -> StoragePath {
-    path(repository(name))
-}
-
 /// The links to the blobs of a repository.
 pub(crate) fn layers(name: &RepositoryName) -> StoragePath {
     path(format!("{}/_layers", repository(name)))
@@ -222,10 +217,7 @@ mod tests {
         let cases = [
             (blob_data(&digest), format!("/docker/registry/v2/blobs/sha256/e3/{hex}/data")),
             (layer_link(&name, &digest), format!("{repository}/_layers/sha256/{hex}/link")),
-            (
-                revision_link(&name, &digest),
-                format!("{repository}/_manifests/revisions/sha256/{hex}/link"),
-            ),
+            (revision_link(&name, &digest), format!("{repository}/_manifests/revisions/sha256/{hex}/link")),
             (Some(tag_current(&name, &tag)), format!("{repository}/_manifests/tags/v1/current/link")),
             (
                 tag_index(&name, &tag, &digest),

@@ -35,10 +35,7 @@ impl Manifests {
     }
 
     fn unknown(&self, digest: &Digest) -> Error {
-        Error::ManifestUnknown {
-            repository: self.name.clone(),
-            reference: Reference::Digest(digest.clone()),
-        }
+        Error::ManifestUnknown { repository: self.name.clone(), reference: Reference::Digest(digest.clone()) }
     }
 
     /// The content that a revision of this repository leads to.
@@ -123,9 +120,8 @@ impl ManifestStore for Manifests {
         }
         let tags = Tags::new(Arc::clone(&self.shared), self.name.clone()).lookup(digest).await?;
         // Tags first, so that none is left leading to nothing.
-        let batch = tags.iter().fold(Batch::new(), |batch, tag| {
-            batch.delete(layout::tag_dir(&self.name, tag))
-        });
+        let batch =
+            tags.iter().fold(Batch::new(), |batch, tag| batch.delete(layout::tag_dir(&self.name, tag)));
         Ok(self.shared.driver.apply(batch.then().delete(dir)).await?)
     }
 
@@ -135,7 +131,9 @@ impl ManifestStore for Manifests {
         for algorithm in Algorithm::ALL {
             let mut after = match &after {
                 Some(after) if algorithm.as_str() < after.algorithm_name() => continue,
-                Some(after) if algorithm.as_str() == after.algorithm_name() => Some(after.encoded().to_owned()),
+                Some(after) if algorithm.as_str() == after.algorithm_name() => {
+                    Some(after.encoded().to_owned())
+                }
                 _ => None,
             };
             let dir = layout::revisions(&self.name, algorithm);

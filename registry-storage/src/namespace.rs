@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use registry_core::{
-    BlobDescriptors, BlobDescriptorsLayer, DescriptorCache, Error, GlobalBlobs, Namespace, Page,
-    PageRequest, Repository, RepositoryName, RepositoryRemover, RequestContext, Result, StorageDriver,
+    BlobDescriptors, BlobDescriptorsLayer, DescriptorCache, Error, GlobalBlobs, Namespace, Page, PageRequest,
+    Repository, RepositoryName, RepositoryRemover, RequestContext, Result, StorageDriver,
 };
 
 use crate::cache::MemoryCache;
@@ -37,7 +37,11 @@ impl Shared {
     /// [`Error::Unsupported`] unless deletes are switched on. Comes before every other check, so that
     /// the answer does not depend on what is there.
     pub(crate) fn check_deletes(&self) -> Result<()> {
-        if self.deletes { Ok(()) } else { Err(Error::unsupported("deleting (storage.delete.enabled is off)")) }
+        if self.deletes {
+            Ok(())
+        } else {
+            Err(Error::unsupported("deleting (storage.delete.enabled is off)"))
+        }
     }
 
     /// Which blobs a repository shows, by its links and by the layer around them.

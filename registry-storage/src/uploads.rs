@@ -13,8 +13,8 @@ use bytes::Bytes;
 use futures::TryStreamExt;
 use registry_core::{
     Algorithm, Batch, BlobDescriptors, BlobWriter, Change, Descriptor, Digest, Digester, Durability, Error,
-    FileWriter, PutMode, RepositoryName, Result, StorageDriverExt, StorageError, UploadId,
-    UploadStatus, WriteMode,
+    FileWriter, PutMode, RepositoryName, Result, StorageDriverExt, StorageError, UploadId, UploadStatus,
+    WriteMode,
 };
 use uuid::Uuid;
 

@@ -202,11 +202,7 @@ impl StorageDriver for FilesystemDriver {
             .await
     }
 
-    async fn writer(
-        &self,
-        path: &StoragePath,
-        mode: WriteMode,
-    ) -> Result<Box<dyn FileWriter>, StorageError> {
+    async fn writer(&self, path: &StoragePath, mode: WriteMode) -> Result<Box<dyn FileWriter>, StorageError> {
         let wanted = path.clone();
         let (file, size) = self
             .shared

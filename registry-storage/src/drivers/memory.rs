@@ -190,8 +190,7 @@ impl StorageDriver for MemoryDriver {
             (Some(after), ListMode::Children) => Bound::Included(format!("{prefix}{after}\u{2}")),
             (Some(after), ListMode::Recursive) => Bound::Excluded(format!("{prefix}{}", key(after))),
         };
-        loop {
-            let Some((found, _)) = state.files.range((from, Bound::Unbounded)).next() else { break };
+        while let Some((found, _)) = state.files.range((from, Bound::Unbounded)).next() {
             let Some(rest) = found.strip_prefix(&prefix) else { break };
             if page.entries.len() == request.limit {
                 page.more = request.limit > 0;
@@ -216,11 +215,7 @@ impl StorageDriver for MemoryDriver {
         batch.into_stages().into_iter().flatten().try_for_each(|step| state.change(step.change))
     }
 
-    async fn writer(
-        &self,
-        path: &StoragePath,
-        mode: WriteMode,
-    ) -> Result<Box<dyn FileWriter>, StorageError> {
+    async fn writer(&self, path: &StoragePath, mode: WriteMode) -> Result<Box<dyn FileWriter>, StorageError> {
         let mut state = self.state();
         if state.being_written.contains(path) {
             return Err(StorageError::Busy { driver: NAME, path: path.clone() });

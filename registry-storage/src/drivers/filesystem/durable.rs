@@ -95,8 +95,7 @@ impl Sync {
 pub(super) fn sync_all(mut syncs: Vec<Sync>) -> io::Result<()> {
     let Some(own) = syncs.pop() else { return Ok(()) };
     let runtime = tokio::runtime::Handle::current();
-    let others: Vec<_> =
-        syncs.into_iter().map(|sync| runtime.spawn_blocking(move || sync.run())).collect();
+    let others: Vec<_> = syncs.into_iter().map(|sync| runtime.spawn_blocking(move || sync.run())).collect();
     let mut result = own.run();
     for other in others {
         // Every one is waited for, also after a failure: none may still run when this returns.

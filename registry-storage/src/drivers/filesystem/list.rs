@@ -62,13 +62,7 @@ fn children(dir: &Path, after: Option<&str>, limit: usize) -> io::Result<Vec<Ent
 
 /// Collects up to `limit` files below `dir`, in the order of path components, after the file whose
 /// components are `after`.
-fn files(
-    dir: &Path,
-    prefix: &str,
-    after: &[&str],
-    limit: usize,
-    entries: &mut Vec<Entry>,
-) -> io::Result<()> {
+fn files(dir: &Path, prefix: &str, after: &[&str], limit: usize, entries: &mut Vec<Entry>) -> io::Result<()> {
     for child in children(dir, None, usize::MAX)? {
         let rest = match after.split_first() {
             Some((first, _)) if child.name.as_str() < *first => continue,

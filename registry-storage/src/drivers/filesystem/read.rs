@@ -8,9 +8,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::{StreamExt, stream};
-use registry_core::{
-    ByteRange, ByteStream, Content, ContentBody, FileSlice, StorageError, StoragePath,
-};
+use registry_core::{ByteRange, ByteStream, Content, ContentBody, FileSlice, StorageError, StoragePath};
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::{Failure, NAME};

@@ -95,11 +95,9 @@ impl Writer {
             None => Ok(()),
             Some(write) => match write.await {
                 Ok(result) => result.map_err(|error| io_error("write", &self.path, error)),
-                Err(error) => Err(StorageError::Backend {
-                    driver: NAME,
-                    operation: "write",
-                    source: error.into(),
-                }),
+                Err(error) => {
+                    Err(StorageError::Backend { driver: NAME, operation: "write", source: error.into() })
+                }
             },
         }
     }
@@ -156,9 +154,7 @@ impl FileWriter for Writer {
     async fn close(mut self: Box<Self>) -> Result<u64, StorageError> {
         let file = self.finish().await?;
         let path = self.path.clone();
-        self.shared
-            .blocking("sync", &self.path, move |shared, _| shared.sync_file(&path, file))
-            .await?;
+        self.shared.blocking("sync", &self.path, move |shared, _| shared.sync_file(&path, file)).await?;
         Ok(self.size)
     }
 

@@ -1,0 +1,245 @@
+//! end-4a to end-6, end-11, end-13 and end-14.
+
+use http::header::{CONTENT_LENGTH, CONTENT_RANGE, LOCATION, RANGE};
+use http::{HeaderMap, Response, StatusCode};
+use http_body_util::BodyExt;
+use registry_core::access::{Access, Action, Resource};
+use registry_core::{
+    BlobStore, BlobWriter, Digest, Error, InvalidText, MountSource, RepositoryName, StartUpload, TextKind,
+    UploadId, UploadStart, UploadStatus,
+};
+
+use super::{Handled, empty};
+use crate::body::Body;
+use crate::error::Failure;
+use crate::headers::{CHUNK_MIN_LENGTH, CONTENT_DIGEST, UPLOAD_UUID, value};
+use crate::range::{ContentRange, upload_range};
+use crate::route::{Route, StartQuery};
+use crate::service::{Call, RequestBody};
+
+/// `POST /v2/<name>/blobs/uploads/`: mounts a blob, takes a whole one, or begins a session.
+pub(super) async fn start(
+    call: &Call,
+    name: &RepositoryName,
+    query: StartQuery,
+    body: RequestBody,
+) -> Handled {
+    if let Some(digest) = &query.digest
+        && digest.algorithm().is_none()
+    {
+        return Err(Error::DigestUnsupported { digest: digest.clone() }.into());
+    }
+    let blobs = call.repository(name).await?.blobs();
+    let mount = mount_source(call, &query).await?;
+    let algorithm = query.digest.as_ref().and_then(Digest::algorithm).or(query.algorithm);
+    let options = StartUpload::default().with_mount(mount).with_algorithm(algorithm);
+    let writer = match blobs.start(options).await? {
+        UploadStart::Mounted(descriptor) => return Ok(created(call, name, &descriptor.digest)),
+        UploadStart::Session(writer) => writer,
+    };
+    match query.digest {
+        Some(digest) => {
+            let writer = receive(call, writer, body).await?;
+            let descriptor = writer.commit(&digest).await?;
+            Ok(created(call, name, &descriptor.digest))
+        }
+        None => {
+            let min_chunk_size = writer.min_chunk_size();
+            let status = status_of(writer.as_ref());
+            writer.close().await?;
+            let mut response = progress(call, name, &status, StatusCode::ACCEPTED);
+            if let Some(size) = min_chunk_size {
+                response.headers_mut().insert(CHUNK_MIN_LENGTH, value(size.to_string()));
+            }
+            Ok(response)
+        }
+    }
+}
+
+/// `GET` and `HEAD` of a session: how far it has come.
+pub(super) async fn status(call: &Call, name: &RepositoryName, id: &UploadId) -> Handled {
+    let status = call.repository(name).await?.blobs().status(id).await?;
+    Ok(progress(call, name, &status, StatusCode::NO_CONTENT))
+}
+
+/// `PATCH` of a session: appends a chunk.
+pub(super) async fn patch(
+    call: &Call,
+    name: &RepositoryName,
+    id: &UploadId,
+    state: Option<&str>,
+    body: RequestBody,
+) -> Handled {
+    let blobs = call.repository(name).await?.blobs();
+    let offset = call.shared.signer.verify(state, name, id)?;
+    let writer = hold(call, name, blobs.as_ref(), id, offset).await?;
+    let writer = receive(call, writer, body).await?;
+    let status = status_of(writer.as_ref());
+    writer.close().await?;
+    Ok(progress(call, name, &status, StatusCode::ACCEPTED))
+}
+
+/// `PUT` of a session: appends what there is, and ends it.
+pub(super) async fn finish(
+    call: &Call,
+    name: &RepositoryName,
+    id: &UploadId,
+    state: Option<&str>,
+    digest: Option<Digest>,
+    body: RequestBody,
+) -> Handled {
+    let blobs = call.repository(name).await?.blobs();
+    let offset = call.shared.signer.verify(state, name, id)?;
+    // Before anything is written: a mistake in the digest costs the client nothing.
+    let digest =
+        digest.ok_or_else(|| InvalidText::new(TextKind::Digest, "", "digest missing from the query"))?;
+    if digest.algorithm().is_none() {
+        return Err(Error::DigestUnsupported { digest }.into());
+    }
+    let writer = match hold(call, name, blobs.as_ref(), id, offset).await {
+        // The answer to the request that ended the session may have been lost, and this be the same
+        // request again.
+        Err(Failure { error: Error::UploadUnknown { .. }, .. }) if blobs.stat(&digest).await.is_ok() => {
+            return Ok(created(call, name, &digest));
+        }
+        held => held?,
+    };
+    let writer = receive(call, writer, body).await?;
+    let descriptor = writer.commit(&digest).await?;
+    Ok(created(call, name, &descriptor.digest))
+}
+
+/// `DELETE` of a session.
+pub(super) async fn cancel(
+    call: &Call,
+    name: &RepositoryName,
+    id: &UploadId,
+    state: Option<&str>,
+) -> Handled {
+    let blobs = call.repository(name).await?.blobs();
+    call.shared.signer.verify(state, name, id)?;
+    blobs.resume(id).await?.cancel().await?;
+    let mut response = empty(StatusCode::NO_CONTENT);
+    response.headers_mut().insert(UPLOAD_UUID, value(id));
+    Ok(response)
+}
+
+/// What can be mounted, if the caller may read it where it is. Resolved through the outermost
+/// namespace, so that middleware of the source has a say.
+async fn mount_source(call: &Call, query: &StartQuery) -> Result<Option<MountSource>, Error> {
+    let Some(digest) = &query.mount else { return Ok(None) };
+    let needed = match &query.from {
+        Some(from) => Access::repository(from, Action::Pull),
+        None => Access { resource: Resource::AnyBlob, action: Action::Pull },
+    };
+    if !call.granted.contains(&needed) {
+        return Ok(None);
+    }
+    let descriptor = match &query.from {
+        Some(from) => match call.repository(from).await?.blobs().stat(digest).await {
+            Ok(descriptor) => Some(descriptor),
+            Err(Error::BlobUnknown { .. } | Error::NameUnknown { .. } | Error::Denied { .. }) => None,
+            Err(error) => return Err(error),
+        },
+        None => call.shared.namespace.blobs().stat(digest).await?,
+    };
+    Ok(descriptor.map(|descriptor| MountSource { from: query.from.clone(), descriptor }))
+}
+
+/// Takes hold of a session, if it is where the request believes it to be. Otherwise the answer says
+/// where it is, so that the client can go on from there.
+async fn hold(
+    call: &Call,
+    name: &RepositoryName,
+    blobs: &dyn BlobStore,
+    id: &UploadId,
+    offset: u64,
+) -> Result<Box<dyn BlobWriter>, Failure> {
+    let writer = blobs.resume(id).await?;
+    let chunk = content_range(&call.parts.headers)?;
+    let actual = chunk.map_or(offset, |chunk| chunk.start);
+    if actual == writer.size() && offset == writer.size() {
+        return Ok(writer);
+    }
+    let status = status_of(writer.as_ref());
+    let actual = if actual == status.size { offset } else { actual };
+    let error = Error::UploadOffset { id: id.clone(), expected: status.size, actual };
+    let headers = std::mem::take(progress(call, name, &status, StatusCode::ACCEPTED).headers_mut());
+    Err(Failure::with_headers(error, without_length(headers)))
+}
+
+fn without_length(mut headers: HeaderMap) -> HeaderMap {
+    headers.remove(CONTENT_LENGTH);
+    headers
+}
+
+fn content_range(headers: &HeaderMap) -> Result<Option<ContentRange>, Error> {
+    let Some(header) = headers.get(CONTENT_RANGE) else { return Ok(None) };
+    Ok(Some(ContentRange::parse(header.to_str().unwrap_or_default())?))
+}
+
+/// Writes the body of a request to a session. Whatever its media type: it is the bytes of a blob.
+///
+/// If the client stops half-way, what came is kept, and the session can be resumed.
+async fn receive(
+    call: &Call,
+    mut writer: Box<dyn BlobWriter>,
+    mut body: RequestBody,
+) -> Result<Box<dyn BlobWriter>, Error> {
+    let announced = content_range(&call.parts.headers)?.map(|chunk| chunk.len);
+    let length = call.parts.headers.get(CONTENT_LENGTH).and_then(|len| len.to_str().ok()?.parse().ok());
+    if let (Some(expected), Some(actual)) = (announced, length)
+        && expected != actual
+    {
+        return Err(Error::SizeMismatch { expected, actual });
+    }
+    let mut received = 0;
+    while let Some(frame) = body.frame().await {
+        let data = match frame {
+            Ok(frame) => frame.into_data().unwrap_or_default(),
+            Err(error) => {
+                tracing::info!(%error, received, "a client broke off an upload");
+                writer.close().await?;
+                return Err(Error::UploadInvalid { reason: "the body broke off".into() });
+            }
+        };
+        received += data.len() as u64;
+        // With chunked encoding only this tells that there is more than the chunk was said to have.
+        if let Some(expected) = announced.filter(|expected| received > *expected) {
+            writer.close().await?;
+            return Err(Error::SizeMismatch { expected, actual: received });
+        }
+        writer.write(data).await?;
+    }
+    if let Some(expected) = announced.or(length).filter(|expected| received != *expected) {
+        writer.close().await?;
+        return Err(Error::SizeMismatch { expected, actual: received });
+    }
+    Ok(writer)
+}
+
+fn status_of(writer: &dyn BlobWriter) -> UploadStatus {
+    UploadStatus { id: writer.id().clone(), size: writer.size(), started_at: writer.started_at() }
+}
+
+/// Where a session is and how far it has come.
+fn progress(call: &Call, name: &RepositoryName, status: &UploadStatus, code: StatusCode) -> Response<Body> {
+    let state = call.shared.signer.sign(name, &status.id, status.size, status.started_at);
+    let location = Route::PatchUpload { name: name.clone(), id: status.id.clone(), state: Some(state) };
+    let mut response = empty(code);
+    let headers = response.headers_mut();
+    headers.insert(LOCATION, call.location(&location));
+    headers.insert(RANGE, value(upload_range(status.size)));
+    headers.insert(UPLOAD_UUID, value(&status.id));
+    response
+}
+
+/// The blob is in the repository.
+fn created(call: &Call, name: &RepositoryName, digest: &Digest) -> Response<Body> {
+    let location = Route::GetBlob { name: name.clone(), digest: digest.clone() };
+    let mut response = empty(StatusCode::CREATED);
+    let headers = response.headers_mut();
+    headers.insert(LOCATION, call.location(&location));
+    headers.insert(CONTENT_DIGEST, value(digest));
+    response
+}

@@ -1,0 +1,202 @@
+//! The service: parse, authorize, dispatch, render.
+
+use std::convert::Infallible;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use http::header::{CACHE_CONTROL, CONTENT_LENGTH, USER_AGENT};
+use http::{HeaderValue, Method, Request, Response, request::Parts};
+use http_body_util::BodyExt;
+use http_body_util::combinators::UnsyncBoxBody;
+use registry_core::access::Access;
+use registry_core::{AccessController, BoxError, Error, ErrorCode, Namespace, Repository, RequestContext};
+use tower_service::Service;
+use tracing::Instrument;
+
+use crate::access::{accesses, authorize};
+use crate::body::Body;
+use crate::error::{Failure, error_response, method_not_allowed, options};
+use crate::handlers;
+use crate::headers::{API_VERSION, REGISTRY_2_0};
+use crate::options::HttpOptions;
+use crate::route::{Route, RouteError};
+use crate::state::Signer;
+
+/// The body of a request, whatever the server calls it.
+pub(crate) type RequestBody = UnsyncBoxBody<Bytes, BoxError>;
+
+/// The registry's HTTP API.
+///
+/// Cheap to clone, always ready, and never fails: its error is [`Infallible`]. It reads of the
+/// request's extensions only a [`SocketAddr`], the address of the client, and hands all of them to the
+/// access controller.
+#[derive(Debug, Clone)]
+pub struct RegistryService {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) namespace: Arc<dyn Namespace>,
+    pub(crate) access: Arc<dyn AccessController>,
+    pub(crate) options: HttpOptions,
+    pub(crate) signer: Signer,
+}
+
+/// One request on its way through a handler.
+pub(crate) struct Call {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) context: Arc<RequestContext>,
+    pub(crate) parts: Parts,
+    /// The optional accesses that were granted.
+    pub(crate) granted: Vec<Access>,
+}
+
+impl Call {
+    pub(crate) async fn repository(
+        &self,
+        name: &registry_core::RepositoryName,
+    ) -> Result<Arc<dyn Repository>, Error> {
+        self.shared.namespace.repository(&self.context, name).await
+    }
+
+    /// A URL of the API for `Location`.
+    pub(crate) fn location(&self, route: &Route) -> HeaderValue {
+        let base = self.shared.options.locations.base(&self.parts, &self.shared.options.prefix);
+        crate::headers::value(base + &route.build())
+    }
+
+    pub(crate) fn is_head(&self) -> bool {
+        self.parts.method == Method::HEAD
+    }
+}
+
+impl RegistryService {
+    /// The API over a namespace, guarded by a controller.
+    pub fn new(
+        namespace: Arc<dyn Namespace>,
+        access: Arc<dyn AccessController>,
+        options: HttpOptions,
+    ) -> Self {
+        let signer = Signer::new(options.secret.as_deref());
+        Self { shared: Arc::new(Shared { namespace, access, options, signer }) }
+    }
+}
+
+impl<B> Service<Request<B>> for RegistryService
+where
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Response<Body>, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let shared = Arc::clone(&self.shared);
+        let (parts, body) = request.into_parts();
+        let body = body.map_err(Into::into).boxed_unsync();
+        let request_id = uuid::Uuid::now_v7().to_string();
+        let span = tracing::info_span!(
+            "request",
+            "http.request.id" = request_id,
+            "http.request.method" = %parts.method,
+            "http.request.uri" = parts.uri.path(),
+        );
+        let head = parts.method == Method::HEAD;
+        async move {
+            let mut response = shared.respond(request_id, parts, body).await;
+            if head {
+                // The headers are those of a GET, the length included.
+                *response.body_mut() = Body::empty();
+            }
+            Ok(response)
+        }
+        .instrument(span)
+        .boxed()
+    }
+}
+
+impl Shared {
+    async fn respond(self: Arc<Self>, request_id: String, parts: Parts, body: RequestBody) -> Response<Body> {
+        let path = parts.uri.path();
+        if path == "/" {
+            return alive();
+        }
+        let routed = match path.strip_prefix(self.options.prefix.as_str()) {
+            Some(path) => Route::parse(&parts.method, path, parts.uri.query(), self.options.read_only),
+            None => Err(RouteError::NotFound),
+        };
+        let mut response = match routed {
+            Ok(route) => Arc::clone(&self).serve(route, request_id, parts, body).await,
+            Err(RouteError::NotFound) => error_response(&Error::coded(ErrorCode::PATH_UNKNOWN)),
+            Err(RouteError::Invalid(error)) => error_response(&error),
+            Err(RouteError::Method(allow)) => method_not_allowed(allow),
+            Err(RouteError::Options(allow)) => options(allow),
+        };
+        let headers = response.headers_mut();
+        headers.insert(API_VERSION, REGISTRY_2_0);
+        for (name, value) in &self.options.headers {
+            headers.append(name, value.clone());
+        }
+        response
+    }
+
+    async fn serve(
+        self: Arc<Self>,
+        route: Route,
+        request_id: String,
+        parts: Parts,
+        body: RequestBody,
+    ) -> Response<Body> {
+        let (required, optional) = accesses(&route);
+        let access = Arc::clone(&self.access);
+        let grant = authorize(access.as_ref(), &parts.headers, &required, &optional, &parts.extensions).await;
+        let grant = match grant {
+            Ok(grant) => grant,
+            Err(response) => return response,
+        };
+        let mut context =
+            RequestContext::new(request_id).with_principal(grant.principal).with_extensions(grant.extensions);
+        context.client_addr = parts.extensions.get::<SocketAddr>().map(|peer| canonical(peer.ip()));
+        context.method = parts.method.clone();
+        context.host = parts
+            .uri
+            .authority()
+            .map(|authority| authority.as_str())
+            .or_else(|| parts.headers.get(http::header::HOST)?.to_str().ok())
+            .map(str::to_owned);
+        context.user_agent =
+            parts.headers.get(USER_AGENT).and_then(|agent| agent.to_str().ok()).map(str::to_owned);
+        let call = Call { shared: self, context: Arc::new(context), parts, granted: grant.optional };
+        match handlers::dispatch(call, route, body).await {
+            Ok(response) => response,
+            Err(Failure { error, headers }) => {
+                let mut response = error_response(&error);
+                response.headers_mut().extend(headers);
+                response
+            }
+        }
+    }
+}
+
+/// An IPv4 address as such, also where a socket for both families took the connection.
+fn canonical(address: IpAddr) -> IpAddr {
+    address.to_canonical()
+}
+
+/// What Distribution answers to `/`: load balancers ask for it.
+fn alive() -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+    response
+}

@@ -1,0 +1,207 @@
+//! Putting a registry together.
+
+use std::sync::Arc;
+
+use registry_auth::Anonymous;
+use registry_core::{
+    AccessController, BlobDescriptorsLayer, BuildError, DescriptorCache, EventSink, Namespace,
+    RegistryMiddleware, RepositoryMiddleware, StorageDriver, StorageMiddleware,
+};
+use registry_http::{HttpOptions, RegistryService};
+use registry_middleware::{EventListener, ManifestValidation, MiddlewareNamespace, ReferenceCheck};
+use registry_storage::{MemoryCache, StorageNamespace};
+
+/// A registry: a namespace over a driver with all middleware around both, and an access controller.
+#[derive(Debug, Clone)]
+pub struct Registry {
+    driver: Arc<dyn StorageDriver>,
+    namespace: Arc<dyn Namespace>,
+    access: Arc<dyn AccessController>,
+}
+
+impl Registry {
+    /// Begins a registry that keeps its content in `driver`.
+    pub fn builder(driver: impl StorageDriver) -> RegistryBuilder {
+        Self::builder_over(Arc::new(driver))
+    }
+
+    /// Begins a registry over a driver that is shared already, such as one made by name.
+    pub fn builder_over(driver: Arc<dyn StorageDriver>) -> RegistryBuilder {
+        RegistryBuilder {
+            driver,
+            access: Arc::new(Anonymous),
+            cache: Some(Arc::new(MemoryCache::default())),
+            layer: None,
+            events: None,
+            storage: Vec::new(),
+            registry: Vec::new(),
+            repository: Vec::new(),
+            validation: Some(ManifestValidation::default()),
+            deletes: true,
+            redirects: true,
+            tag_concurrency: None,
+        }
+    }
+
+    /// The namespace that clients see, with all middleware around it.
+    pub fn namespace(&self) -> &Arc<dyn Namespace> {
+        &self.namespace
+    }
+
+    /// The driver, with storage middleware around it.
+    pub fn driver(&self) -> &Arc<dyn StorageDriver> {
+        &self.driver
+    }
+
+    /// The access controller, for routes of an embedder's own.
+    pub fn access_controller(&self) -> &Arc<dyn AccessController> {
+        &self.access
+    }
+
+    /// The HTTP API. Several services with different options can share one registry.
+    pub fn service(&self, options: HttpOptions) -> RegistryService {
+        RegistryService::new(Arc::clone(&self.namespace), Arc::clone(&self.access), options)
+    }
+}
+
+/// Puts a [`Registry`] together. Every mistake surfaces in [`build`](Self::build).
+#[derive(Debug)]
+#[must_use]
+pub struct RegistryBuilder {
+    driver: Arc<dyn StorageDriver>,
+    access: Arc<dyn AccessController>,
+    cache: Option<Arc<dyn DescriptorCache>>,
+    layer: Option<Arc<dyn BlobDescriptorsLayer>>,
+    events: Option<Arc<dyn EventSink>>,
+    storage: Vec<Arc<dyn StorageMiddleware>>,
+    registry: Vec<Arc<dyn RegistryMiddleware>>,
+    repository: Vec<Arc<dyn RepositoryMiddleware>>,
+    validation: Option<ManifestValidation>,
+    deletes: bool,
+    redirects: bool,
+    tag_concurrency: Option<usize>,
+}
+
+impl RegistryBuilder {
+    /// Decides who may do what; without this call everybody may do everything.
+    pub fn access_controller(self, access: impl AccessController) -> Self {
+        self.access_controller_over(Arc::new(access))
+    }
+
+    /// The same with a controller that is shared already.
+    pub fn access_controller_over(mut self, access: Arc<dyn AccessController>) -> Self {
+        self.access = access;
+        self
+    }
+
+    /// Adds a middleware around the driver.
+    pub fn storage_middleware(self, middleware: impl StorageMiddleware) -> Self {
+        self.storage_middleware_over(Arc::new(middleware))
+    }
+
+    /// The same with a middleware that is shared already.
+    pub fn storage_middleware_over(mut self, middleware: Arc<dyn StorageMiddleware>) -> Self {
+        self.storage.push(middleware);
+        self
+    }
+
+    /// Adds a middleware around the namespace.
+    pub fn registry_middleware(self, middleware: impl RegistryMiddleware) -> Self {
+        self.registry_middleware_over(Arc::new(middleware))
+    }
+
+    /// The same with a middleware that is shared already.
+    pub fn registry_middleware_over(mut self, middleware: Arc<dyn RegistryMiddleware>) -> Self {
+        self.registry.push(middleware);
+        self
+    }
+
+    /// Adds a middleware around each repository.
+    pub fn repository_middleware(self, middleware: impl RepositoryMiddleware) -> Self {
+        self.repository_middleware_over(Arc::new(middleware))
+    }
+
+    /// The same with a middleware that is shared already.
+    pub fn repository_middleware_over(mut self, middleware: Arc<dyn RepositoryMiddleware>) -> Self {
+        self.repository.push(middleware);
+        self
+    }
+
+    /// Decides which blobs a repository shows.
+    pub fn blob_descriptors_layer(mut self, layer: impl BlobDescriptorsLayer) -> Self {
+        self.layer = Some(Arc::new(layer));
+        self
+    }
+
+    /// Remembers what is known about content; `None` remembers nothing. Without this call, a
+    /// [`MemoryCache`] of its default size.
+    pub fn descriptor_cache(mut self, cache: Option<Arc<dyn DescriptorCache>>) -> Self {
+        self.cache = cache;
+        self
+    }
+
+    /// Tells `sink` what happens. Events fire below the repository middleware.
+    pub fn event_sink(mut self, sink: impl EventSink) -> Self {
+        self.events = Some(Arc::new(sink));
+        self
+    }
+
+    /// How manifests are checked before they are stored. `None` leaves the check out, for middleware
+    /// that does its own.
+    pub fn manifest_validation(mut self, validation: Option<ManifestValidation>) -> Self {
+        self.validation = validation;
+        self
+    }
+
+    /// Whether blobs, manifests and tags can be deleted; they can unless said otherwise.
+    pub fn deletes(mut self, enabled: bool) -> Self {
+        self.deletes = enabled;
+        self
+    }
+
+    /// Whether clients may be sent elsewhere for the bytes of blobs, where the driver offers it; they
+    /// may unless said otherwise.
+    pub fn redirects(mut self, enabled: bool) -> Self {
+        self.redirects = enabled;
+        self
+    }
+
+    /// How many tags are looked at at once when a manifest is deleted.
+    pub fn tag_concurrency(mut self, limit: usize) -> Self {
+        self.tag_concurrency = Some(limit);
+        self
+    }
+
+    /// Puts everything together. Asks the store nothing, unless a middleware does.
+    ///
+    /// # Errors
+    /// Those of the middleware.
+    pub async fn build(self) -> Result<Registry, BuildError> {
+        let mut driver = self.driver;
+        for middleware in &self.storage {
+            driver = middleware.wrap(driver).await?;
+        }
+        let mut storage = StorageNamespace::builder(Arc::clone(&driver))
+            .descriptor_cache(self.cache)
+            .blob_descriptors_layer(self.layer)
+            .deletes(self.deletes)
+            .redirects(self.redirects);
+        if let Some(limit) = self.tag_concurrency {
+            storage = storage.tag_concurrency(limit);
+        }
+        let mut namespace: Arc<dyn Namespace> = Arc::new(storage.build());
+        for middleware in &self.registry {
+            namespace = middleware.wrap(namespace, &driver).await?;
+        }
+        let mut chain: Vec<Arc<dyn RepositoryMiddleware>> = Vec::new();
+        if let Some(sink) = self.events {
+            chain.push(Arc::new(EventListener::new(sink)));
+        }
+        chain.extend(self.repository);
+        if let Some(validation) = self.validation {
+            chain.push(Arc::new(ReferenceCheck::new(validation)));
+        }
+        let namespace = Arc::new(MiddlewareNamespace::new(namespace, chain));
+        Ok(Registry { driver, namespace, access: self.access })
+    }
+}
