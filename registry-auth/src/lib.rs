@@ -1,1 +1,74 @@
-//! placeholder
+//! Access controllers: who may do what.
+//!
+//! The trait is [`AccessController`] of `registry-core`; here are the implementations that come with
+//! the registry. Nothing in this crate reads a configuration file or knows an HTTP server: a controller
+//! gets the headers of a request and what the request is about to do, and grants it or says how the
+//! caller could come to be granted it.
+//!
+//! | Name in a configuration | Controller | Who may do what |
+//! |---|---|---|
+//! | `none` | [`Anonymous`] | everybody everything |
+//!
+//! ```
+//! use http::{Extensions, HeaderMap};
+//! use registry_auth::Anonymous;
+//! use registry_core::access::{Access, Action};
+//! use registry_core::{AccessController, AuthRequest, RepositoryName};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let push = [Access::repository(&RepositoryName::parse("team/app")?, Action::Push)];
+//! let (headers, connection) = (HeaderMap::new(), Extensions::new());
+//! let grant = Anonymous.authorize(&AuthRequest::new(&headers, &push, &[], &connection)).await?;
+//! assert_eq!(grant.principal, None);
+//! # Ok(())
+//! # }
+//! ```
+
+mod anonymous;
+
+use std::sync::Arc;
+
+use registry_core::{AccessController, BuildError, Factories, Options};
+use serde::Deserialize;
+
+pub use anonymous::Anonymous;
+
+/// The name under which [`Anonymous`] is registered.
+const NONE: &str = "none";
+
+/// Factories of the controllers of this crate, under the names that a configuration uses. An embedder
+/// registers more.
+pub fn builtin() -> Factories<dyn AccessController> {
+    let mut factories = Factories::<dyn AccessController>::new("access controller");
+    factories.register(NONE, anonymous).expect("nothing is registered in new factories");
+    factories
+}
+
+/// Options of a controller that has none, so that a stray key stops the start.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NoOptions {}
+
+async fn anonymous(options: Options) -> Result<Arc<dyn AccessController>, BuildError> {
+    let NoOptions {} = options.parse().map_err(|error| BuildError::options(NONE, error))?;
+    Ok(Arc::new(Anonymous))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn none_is_built_by_name() {
+        let built = builtin().build("none", Options::none()).await.unwrap();
+        assert_eq!(format!("{built:?}"), "Anonymous");
+    }
+
+    #[tokio::test]
+    async fn a_stray_option_stops_the_start() {
+        let options = serde_json::json!({ "realm": "x" }).as_object().cloned().unwrap();
+        let error = builtin().build("none", Options::new(options)).await.unwrap_err();
+        assert!(error.to_string().contains("realm"), "{error}");
+    }
+}

@@ -46,8 +46,16 @@ struct Prepared {
 }
 
 enum Action {
-    Put { temporary: Temporary, content: Bytes, mode: PutMode },
-    Rename { from: StoragePath, source: PathBuf },
+    /// Without a temporary file where the way to the target is blocked until an earlier step is done.
+    Put {
+        temporary: Option<Temporary>,
+        content: Bytes,
+        mode: PutMode,
+    },
+    Rename {
+        from: StoragePath,
+        source: PathBuf,
+    },
     Delete,
 }
 
@@ -75,11 +83,16 @@ impl Run<'_> {
         let (path, action) = match change {
             Change::Put { path, content, mode } => {
                 let location = self.shared.locate(&path);
-                let (temporary, file) = with_parents(&location, || Temporary::write(&location, &content))
-                    .map_err(|error| io_error("write", &path, error))?;
-                if durability == Durability::Synced {
-                    syncs.push(Sync::Content(file));
-                }
+                let temporary = match with_parents(&location, || Temporary::write(&location, &content)) {
+                    Ok((temporary, file)) => {
+                        if durability == Durability::Synced {
+                            syncs.push(Sync::Content(file));
+                        }
+                        Some(temporary)
+                    }
+                    Err(error) if blocked_by_a_file(&error) => None,
+                    Err(error) => return Err(io_error("write", &path, error).into()),
+                };
                 (path, Action::Put { temporary, content, mode })
             }
             Change::Rename { from, to } => {
@@ -135,28 +148,37 @@ impl Run<'_> {
     }
 }
 
-/// Moves a prepared file into place. If somebody has deleted the directory with the file in it, both
-/// are made again.
+/// Moves a prepared file into place. If there is none, or somebody has deleted the directory with the
+/// file in it, it is made now.
 fn put(
-    mut temporary: Temporary,
+    mut temporary: Option<Temporary>,
     location: &Path,
     content: &[u8],
     mode: PutMode,
     durability: Durability,
 ) -> io::Result<()> {
     for _ in 0..TRIES {
-        match temporary.publish(location, mode) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let (again, file) = with_parents(location, || Temporary::write(location, content))?;
+        let ready = match temporary.take() {
+            Some(temporary) => temporary,
+            None => {
+                let (made, file) = with_parents(location, || Temporary::write(location, content))?;
                 if durability == Durability::Synced {
                     file.sync_data()?;
                 }
-                temporary = again;
+                made
             }
+        };
+        match ready.publish(location, mode) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             result => return result,
         }
     }
     Err(io::Error::other("the directory is being deleted again and again"))
+}
+
+/// Whether a directory cannot be made because a file is in its place.
+fn blocked_by_a_file(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists)
 }
 
 /// A file beside its place. Removed when it is dropped.

@@ -1,0 +1,163 @@
+//! From the checked tree to [`Config`].
+
+mod http;
+mod storage;
+
+use super::model::{Config, Formatter, Level, Log, Platform, Platforms, Validation};
+use super::node::{Map, Node, Origin, Value};
+use super::problem::Problems;
+use super::reader::Reader;
+use super::scalar;
+
+/// The one version of the format.
+const VERSION: &str = "0.1";
+const DEFAULT_PAGE: usize = 1000;
+
+/// Decodes everything it can; `None` for parts that have no usable value, which is then in `problems`.
+pub(crate) fn decode(root: &Map, problems: &Problems) -> Option<Config> {
+    let reader = Reader::root(root, problems);
+    version(&reader, problems);
+    let log = log(&reader);
+    let storage = storage::storage(&reader, problems);
+    let http = http::http(&reader.section("http"));
+    let catalog_max_entries = catalog(&reader.section("catalog"));
+    let tags_max = tags(&reader.section("tags"));
+    let validation = validation(&reader.section("validation"));
+    Some(Config { log, storage: storage?, http: http?, catalog_max_entries, tags_max, validation })
+}
+
+fn version(reader: &Reader<'_>, problems: &Problems) {
+    match reader.text("version") {
+        Some(version) if version == VERSION => {}
+        Some(version) => reader.fail("version", format!("unsupported version: {version:?}; write {VERSION}")),
+        None => problems.error(
+            &Origin::Document,
+            "version",
+            format!("is missing; add the line version: {VERSION}"),
+        ),
+    }
+}
+
+fn log(root: &Reader<'_>) -> Log {
+    let reader = root.section("log");
+    let old = level(root, "loglevel");
+    let level = level(&reader, "level").or(old).unwrap_or(Level::Info);
+    let formatter = match reader.text("formatter").as_deref() {
+        None | Some("" | "text") => Formatter::Text,
+        Some("json") => Formatter::Json,
+        Some(other) => {
+            reader.fail("formatter", format!("unsupported logging formatter: {other:?}; use text or json"));
+            Formatter::Text
+        }
+    };
+    let fields = reader.section("fields").map().map(|map| {
+        map.entries.iter().map(|entry| (entry.key.clone(), json(&entry.value))).collect::<Vec<_>>()
+    });
+    Log {
+        level,
+        formatter,
+        fields: fields.unwrap_or_default(),
+        access_log: !reader.section("accesslog").flag("disabled").unwrap_or(false),
+        report_caller: reader.flag("reportcaller").unwrap_or(false),
+    }
+}
+
+fn level(reader: &Reader<'_>, key: &str) -> Option<Level> {
+    let word = reader.text(key)?;
+    let level = match word.to_ascii_lowercase().as_str() {
+        "error" => Level::Error,
+        "warn" => Level::Warn,
+        "info" => Level::Info,
+        "debug" => Level::Debug,
+        _ => {
+            reader.fail(key, format!("invalid loglevel {word:?}; it is one of error, warn, info, debug"));
+            return None;
+        }
+    };
+    Some(level)
+}
+
+fn catalog(reader: &Reader<'_>) -> usize {
+    let value = reader.number("maxentries", false).unwrap_or(0);
+    usize::try_from(value).ok().filter(|value| *value > 0).unwrap_or(DEFAULT_PAGE)
+}
+
+fn tags(reader: &Reader<'_>) -> usize {
+    let value = reader.number("maxtags", false).unwrap_or(0);
+    if value < 0 {
+        reader.fail("maxtags", "has to be a non-negative integer");
+    }
+    usize::try_from(value).ok().filter(|value| *value > 0).unwrap_or(DEFAULT_PAGE)
+}
+
+fn validation(reader: &Reader<'_>) -> Validation {
+    let enabled = reader.flag("enabled") == Some(true) || reader.flag("disabled") != Some(true);
+    let manifests = reader.section("manifests");
+    let urls = manifests.section("urls");
+    Validation {
+        enabled,
+        urls_allow: expressions(&urls, "allow"),
+        urls_deny: expressions(&urls, "deny"),
+        platforms: platforms(&manifests.section("indexes")),
+    }
+}
+
+fn expressions(reader: &Reader<'_>, key: &str) -> Vec<String> {
+    let list = reader.texts(key);
+    for text in &list {
+        if let Err(error) = regex::Regex::new(text) {
+            // The last line of the crate's message is the reason, the others draw the expression.
+            let error = error.to_string();
+            let reason = error.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
+            reader.fail(key, format!("{text:?} is not a regular expression: {reason}"));
+        }
+    }
+    list
+}
+
+fn platforms(reader: &Reader<'_>) -> Platforms {
+    let list = platform_list(reader);
+    let word = reader.filled("platforms").unwrap_or_else(|| "all".to_owned());
+    let reduced = "pushed indexes may refer to images that are not in the registry";
+    match word.to_ascii_lowercase().as_str() {
+        "all" => Platforms::All,
+        "none" => {
+            reader.warn("platforms", format!("with none, {reduced}"));
+            Platforms::None
+        }
+        "list" => {
+            reader.warn("platforms", format!("with list, {reduced}"));
+            Platforms::List(list)
+        }
+        _ => {
+            reader.fail(
+                "platforms",
+                format!("invalid platforms option {word:?}; it is one of all, none, list"),
+            );
+            Platforms::All
+        }
+    }
+}
+
+fn platform_list(reader: &Reader<'_>) -> Vec<Platform> {
+    let text = |entry: &Reader<'_>, key: &str| entry.text(key).unwrap_or_default();
+    let platform =
+        |entry: &Reader<'_>| Platform { architecture: text(entry, "architecture"), os: text(entry, "os") };
+    reader.sections("platformlist").iter().map(platform).collect()
+}
+
+/// A free value, for `log.fields`.
+fn json(node: &Node) -> serde_json::Value {
+    match &node.value {
+        Value::Null => serde_json::Value::Null,
+        Value::List(items) => items.iter().map(json).collect(),
+        Value::Map(map) => map.entries.iter().map(|entry| (entry.key.clone(), json(&entry.value))).collect(),
+        Value::Scalar(word) if !word.plain => word.text.clone().into(),
+        Value::Scalar(word) => {
+            let text = word.text.as_str();
+            let number =
+                || scalar::integer(text).map(Into::into).or_else(|| scalar::float(text).map(Into::into));
+            scalar::boolean(text).map(Into::into).or_else(number).unwrap_or_else(|| text.into())
+        }
+    }
+}

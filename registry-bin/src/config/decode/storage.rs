@@ -1,0 +1,128 @@
+//! Decodes `storage`.
+
+use std::path::PathBuf;
+use std::thread;
+
+use crate::config::model::{DescriptorCache, Driver, Storage};
+use crate::config::node::{Entry, Origin};
+use crate::config::problem::Problems;
+use crate::config::reader::Reader;
+use crate::config::schema::{StorageKey, UNSUPPORTED, storage_key};
+
+const DEFAULT_ROOT: &str = "/var/lib/registry";
+const DEFAULT_THREADS: i64 = 100;
+const LEAST_THREADS: i64 = 25;
+const DEFAULT_CACHE: i64 = 10_000;
+
+pub(super) fn storage(root: &Reader<'_>, problems: &Problems) -> Option<Storage> {
+    let reader = root.section("storage");
+    let driver = driver(&reader, problems);
+    let storage = Storage {
+        driver: Driver::InMemory,
+        delete_enabled: reader.section("delete").flag("enabled").unwrap_or(false),
+        redirect: !reader.section("redirect").flag("disable").unwrap_or(false),
+        descriptor_cache: cache(&reader.section("cache")),
+        read_only: reader.section("maintenance").section("readonly").flag("enabled").unwrap_or(false),
+        tag_concurrency: concurrency(&reader.section("tag")),
+    };
+    Some(Storage { driver: driver?, ..storage })
+}
+
+fn driver(reader: &Reader<'_>, problems: &Problems) -> Option<Driver> {
+    let entries: Vec<&Entry> = reader.map().into_iter().flat_map(|map| &map.entries).collect();
+    let of = |kind| entries.iter().copied().filter(move |entry| storage_key(&entry.key) == kind);
+    let drivers: Vec<&Entry> = of(StorageKey::Driver).collect();
+    match drivers.as_slice() {
+        [] => {
+            no_driver(of(StorageKey::Unknown).next(), problems);
+            None
+        }
+        [one] => match one.key.as_str() {
+            "filesystem" => filesystem(&reader.section("filesystem")),
+            "inmemory" => Some(Driver::InMemory),
+            // The others have been reported as not supported.
+            _ => None,
+        },
+        several => {
+            two_drivers(several, problems);
+            None
+        }
+    }
+}
+
+/// An unknown key that lenient checking let pass is most likely what was meant as the driver.
+fn no_driver(unknown: Option<&Entry>, problems: &Problems) {
+    if let Some(entry) = unknown {
+        let key = format!("storage.{}", entry.key);
+        problems.error(
+            &entry.origin,
+            &key,
+            "unknown storage driver; this version has filesystem and inmemory",
+        );
+    } else if !problems.has_error_in("storage") {
+        let text = "no storage configuration provided; name a driver, such as filesystem";
+        problems.error(&Origin::Document, "storage", text);
+    }
+}
+
+fn two_drivers(several: &[&Entry], problems: &Problems) {
+    let names: Vec<&str> = several.iter().map(|entry| entry.key.as_str()).collect();
+    let places: Vec<String> =
+        several.iter().map(|entry| format!("{} by {}", entry.key, entry.origin)).collect();
+    let mut text =
+        format!("must provide exactly one storage type, found [{}] ({})", names.join(" "), places.join(", "));
+    let variable = several.iter().find(|entry| matches!(entry.origin, Origin::Variable(_)));
+    if let Some(entry) = variable {
+        text.push_str(&format!(
+            "; set REGISTRY_STORAGE={} as well to replace the file's storage section",
+            entry.key
+        ));
+    }
+    let last = variable.or(several.last());
+    problems.error(last.map_or(&Origin::Document, |entry| &entry.origin), "storage", text);
+}
+
+fn filesystem(reader: &Reader<'_>) -> Option<Driver> {
+    let root = reader.text("rootdirectory").unwrap_or_else(|| DEFAULT_ROOT.to_owned());
+    let threads = reader.number("maxthreads", true).unwrap_or(DEFAULT_THREADS).max(LEAST_THREADS);
+    if root.is_empty() {
+        reader.fail("rootdirectory", "is empty; name a directory or leave the key out");
+        return None;
+    }
+    Some(Driver::Filesystem {
+        root: PathBuf::from(root),
+        max_threads: usize::try_from(threads).unwrap_or(usize::MAX),
+    })
+}
+
+fn cache(reader: &Reader<'_>) -> Option<DescriptorCache> {
+    let size = reader.number("blobdescriptorsize", true).unwrap_or(DEFAULT_CACHE);
+    let key = if reader.node("blobdescriptor").is_some() { "blobdescriptor" } else { "layerinfo" };
+    match reader.text(key).as_deref() {
+        Some("inmemory") => {
+            let entries = usize::try_from(size).ok().filter(|entries| *entries > 0);
+            Some(DescriptorCache { entries })
+        }
+        Some("redis") if key == "layerinfo" => {
+            reader.fail(key, format!("redis: {UNSUPPORTED}"));
+            None
+        }
+        Some("redis") => None,
+        Some(other) => {
+            reader.warn(key, format!("unknown cache type {other:?}, caching disabled; use inmemory"));
+            None
+        }
+        None => None,
+    }
+}
+
+fn concurrency(reader: &Reader<'_>) -> usize {
+    let limit = reader.number("concurrencylimit", false).unwrap_or(0);
+    if limit < 0 {
+        reader.fail("concurrencylimit", "the tag lookup concurrency limit has to be a non-negative integer");
+    }
+    match usize::try_from(limit) {
+        Ok(limit) if limit > 0 => limit,
+        _ => thread::available_parallelism().map_or(1, usize::from),
+    }
+}

@@ -1,0 +1,144 @@
+//! Reads single values out of a section and reports those that do not fit, with place and key.
+
+use super::node::{Map, Node, Origin, Scalar};
+use super::problem::Problems;
+use super::{duration, scalar};
+
+/// A section under decoding; one that is not there reads as empty.
+#[derive(Debug, Clone)]
+pub(crate) struct Reader<'a> {
+    map: Option<&'a Map>,
+    path: String,
+    problems: &'a Problems,
+}
+
+impl<'a> Reader<'a> {
+    pub(crate) fn root(map: &'a Map, problems: &'a Problems) -> Self {
+        Self { map: Some(map), path: String::new(), problems }
+    }
+
+    /// The section below `key`.
+    pub(crate) fn section(&self, key: &str) -> Self {
+        let map = self.map.and_then(|map| map.value(key)).and_then(Node::as_map);
+        Self { map, path: self.path(key), problems: self.problems }
+    }
+
+    pub(crate) fn map(&self) -> Option<&'a Map> {
+        self.map
+    }
+
+    /// The value of `key`, unless it is missing or null.
+    pub(crate) fn node(&self, key: &str) -> Option<&'a Node> {
+        self.map.and_then(|map| map.value(key)).filter(|node| !node.is_null())
+    }
+
+    pub(crate) fn path(&self, key: &str) -> String {
+        if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
+    }
+
+    /// Reports `key` as an error, at the place of its value.
+    pub(crate) fn fail(&self, key: &str, text: impl Into<String>) {
+        self.problems.error(&self.origin(key), &self.path(key), text);
+    }
+
+    pub(crate) fn warn(&self, key: &str, text: impl Into<String>) {
+        self.problems.warning(&self.origin(key), &self.path(key), text);
+    }
+
+    fn origin(&self, key: &str) -> Origin {
+        self.map.and_then(|map| map.value(key)).map_or(Origin::Document, |node| node.origin.clone())
+    }
+
+    /// Text as written; null counts as missing.
+    pub(crate) fn text(&self, key: &str) -> Option<String> {
+        self.scalar(key).map(|scalar| scalar.text.clone())
+    }
+
+    /// Text that says something.
+    pub(crate) fn filled(&self, key: &str) -> Option<String> {
+        self.text(key).filter(|text| !text.is_empty())
+    }
+
+    pub(crate) fn flag(&self, key: &str) -> Option<bool> {
+        let scalar = self.scalar(key)?;
+        match scalar::boolean(&scalar.text) {
+            Some(value) if scalar.plain => Some(value),
+            Some(_) => {
+                self.fail(
+                    key,
+                    format!("expected true or false; {:?} is text, remove the quotes", scalar.text),
+                );
+                None
+            }
+            None => {
+                self.fail(key, format!("expected true or false, found {:?}", scalar.text));
+                None
+            }
+        }
+    }
+
+    /// A whole number. Sections that the original leaves untyped also take it in quotes: `quoted`.
+    pub(crate) fn number(&self, key: &str, quoted: bool) -> Option<i64> {
+        let scalar = self.scalar(key)?;
+        let value = scalar::integer(&scalar.text).filter(|_| scalar.plain || quoted);
+        if value.is_none() {
+            let hint = if scalar.plain || quoted { "" } else { " in quotes" };
+            self.fail(key, format!("expected a whole number, found {:?}{hint}", scalar.text));
+        }
+        value
+    }
+
+    /// Nanoseconds, with a warning for values that lack their unit.
+    pub(crate) fn duration(&self, key: &str) -> Option<i64> {
+        let scalar = self.scalar(key)?;
+        let parsed =
+            if scalar.plain { duration::plain(&scalar.text) } else { duration::quoted(&scalar.text) };
+        match parsed {
+            Ok(value) => {
+                if value != 0 && value.abs() < duration::MILLISECOND {
+                    let unit = "a number without a unit counts nanoseconds";
+                    self.warn(key, format!("{} is less than a millisecond; {unit}", scalar.text));
+                }
+                Some(value)
+            }
+            Err(text) => {
+                self.fail(key, text);
+                None
+            }
+        }
+    }
+
+    /// The texts of a list.
+    pub(crate) fn texts(&self, key: &str) -> Vec<String> {
+        let mut texts = Vec::new();
+        for (index, node) in self.list(key).iter().enumerate() {
+            match node.as_scalar() {
+                Some(scalar) => texts.push(scalar.text.clone()),
+                None => {
+                    let path = format!("{}[{index}]", self.path(key));
+                    self.problems.error(&node.origin, &path, format!("expected text, found {}", node.kind()));
+                }
+            }
+        }
+        texts
+    }
+
+    /// The sections of a list.
+    pub(crate) fn sections(&self, key: &str) -> Vec<Self> {
+        let section = |(index, node): (usize, &'a Node)| Self {
+            map: node.as_map(),
+            path: format!("{}[{index}]", self.path(key)),
+            problems: self.problems,
+        };
+        self.list(key).iter().enumerate().map(section).collect()
+    }
+
+    fn list(&self, key: &str) -> &'a [Node] {
+        self.node(key).and_then(Node::as_list).unwrap_or(&[])
+    }
+
+    /// A list or section here has been reported by the check against the table.
+    fn scalar(&self, key: &str) -> Option<&'a Scalar> {
+        self.node(key).and_then(Node::as_scalar)
+    }
+}

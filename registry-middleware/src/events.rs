@@ -1,0 +1,7 @@
+//! Events: what happened to content, told to an [`EventSink`](registry_core::EventSink).
+
+mod listener;
+mod queue;
+
+pub use listener::EventListener;
+pub use queue::{BoundedQueue, Queued};

@@ -1,0 +1,321 @@
+//! Watching a repository and telling what happened.
+
+use std::num::NonZeroU64;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::Method;
+use registry_core::events::Action;
+use registry_core::{
+    Blob, BlobStore, BlobWriter, Descriptor, Digest, Event, EventSink, EventTarget, GetBlob, Manifest,
+    ManifestStore, Page, PageRequest, PutManifest, ReferrerFilter, Repository, RepositoryMiddleware,
+    RepositoryName, RequestContext, Result, StartUpload, Tag, TagExpect, TagStore, UploadId, UploadStart,
+    UploadStatus,
+};
+
+use crate::repository::Composed;
+
+/// Tells an [`EventSink`] what happens in a repository, after it succeeded and before the caller hears of
+/// it. The same events as Distribution's:
+///
+/// | Call | Events |
+/// |---|---|
+/// | an upload is committed | push of the blob |
+/// | a mount succeeds | mount of the blob |
+/// | a blob is read or asked for, by redirect too | pull of the blob |
+/// | a blob is deleted | delete of its digest |
+/// | a manifest is put | push of the manifest, with its tags |
+/// | a manifest is read or asked for | pull of the manifest, with the tag by which it was found |
+/// | a manifest is deleted | delete of its digest, then of each tag that pointed at it |
+/// | a tag is deleted | delete of the tag |
+/// | a tag is set on its own | push of the manifest, with the tag |
+///
+/// The last row is one more than Distribution has, where tags are only set along with a manifest. Here
+/// [`ImmutableTags`](crate::ImmutableTags) around this sets them one by one.
+///
+/// Only requests that read, GET and HEAD, pull: what a push looks at to check its references or a mount
+/// its source is not reported.
+///
+/// An event is lost if the caller's future is dropped between the operation's success and the sink's
+/// taking it.
+#[derive(Debug, Clone)]
+pub struct EventListener {
+    sink: Arc<dyn EventSink>,
+}
+
+impl EventListener {
+    /// Tells this sink.
+    pub fn new(sink: Arc<dyn EventSink>) -> Self {
+        Self { sink }
+    }
+
+    /// Puts this around a repository; cannot fail.
+    pub fn around(&self, cx: &Arc<RequestContext>, inner: Arc<dyn Repository>) -> Arc<dyn Repository> {
+        let teller = Arc::new(Teller {
+            sink: Arc::clone(&self.sink),
+            cx: Arc::clone(cx),
+            repository: inner.name().clone(),
+            resolved: Mutex::default(),
+        });
+        let blobs = Blobs { inner: inner.blobs(), teller: Arc::clone(&teller) };
+        let manifests =
+            Manifests { inner: inner.manifests(), tags: inner.tags(), teller: Arc::clone(&teller) };
+        let tags = Tags { inner: inner.tags(), teller };
+        Arc::new(Composed::of(inner).blobs(blobs).manifests(manifests).tags(tags))
+    }
+}
+
+#[async_trait]
+impl RepositoryMiddleware for EventListener {
+    async fn wrap(
+        &self,
+        cx: &Arc<RequestContext>,
+        inner: Arc<dyn Repository>,
+    ) -> Result<Arc<dyn Repository>> {
+        Ok(self.around(cx, inner))
+    }
+}
+
+/// Tells the sink, for one repository and one request.
+#[derive(Debug)]
+struct Teller {
+    sink: Arc<dyn EventSink>,
+    cx: Arc<RequestContext>,
+    repository: RepositoryName,
+    /// The tag that this request has resolved last, and to what.
+    resolved: Mutex<Option<(Tag, Digest)>>,
+}
+
+impl Teller {
+    async fn tell(&self, action: Action, target: EventTarget) {
+        self.sink.publish(&self.cx, Event::now(action, self.repository.clone(), target)).await;
+    }
+
+    /// Whether what is read is for the client.
+    fn pulls(&self) -> bool {
+        matches!(self.cx.method, Method::GET | Method::HEAD)
+    }
+
+    async fn blob_pulled(&self, descriptor: &Descriptor) {
+        if self.pulls() {
+            let target = EventTarget::Blob { descriptor: descriptor.clone(), from: None };
+            self.tell(Action::Pull, target).await;
+        }
+    }
+
+    async fn manifest_pulled(&self, descriptor: Descriptor) {
+        if self.pulls() {
+            let tags = self.tag_of(&descriptor.digest).into_iter().collect();
+            self.tell(Action::Pull, EventTarget::Manifest { descriptor, tags }).await;
+        }
+    }
+
+    fn resolved(&self, tag: &Tag, digest: &Digest) {
+        let mut resolved = self.resolved.lock().unwrap_or_else(PoisonError::into_inner);
+        *resolved = Some((tag.clone(), digest.clone()));
+    }
+
+    fn tag_of(&self, digest: &Digest) -> Option<Tag> {
+        let resolved = self.resolved.lock().unwrap_or_else(PoisonError::into_inner);
+        resolved.as_ref().filter(|(_, target)| target == digest).map(|(tag, _)| tag.clone())
+    }
+}
+
+#[derive(Debug)]
+struct Blobs {
+    inner: Arc<dyn BlobStore>,
+    teller: Arc<Teller>,
+}
+
+impl Blobs {
+    fn watch(&self, inner: Box<dyn BlobWriter>) -> Box<dyn BlobWriter> {
+        Box::new(Writer { inner, teller: Arc::clone(&self.teller) })
+    }
+}
+
+#[deny(clippy::missing_trait_methods)]
+#[async_trait]
+impl BlobStore for Blobs {
+    async fn stat(&self, digest: &Digest) -> Result<Descriptor> {
+        let descriptor = self.inner.stat(digest).await?;
+        self.teller.blob_pulled(&descriptor).await;
+        Ok(descriptor)
+    }
+
+    async fn get(&self, digest: &Digest, options: GetBlob) -> Result<Blob> {
+        let blob = self.inner.get(digest, options).await?;
+        self.teller.blob_pulled(&blob.descriptor).await;
+        Ok(blob)
+    }
+
+    async fn start(&self, options: StartUpload) -> Result<UploadStart> {
+        let from = options.mount.as_ref().and_then(|source| source.from.clone());
+        match self.inner.start(options).await? {
+            UploadStart::Mounted(descriptor) => {
+                let target = EventTarget::Blob { descriptor: descriptor.clone(), from };
+                self.teller.tell(Action::Mount, target).await;
+                Ok(UploadStart::Mounted(descriptor))
+            }
+            UploadStart::Session(writer) => Ok(UploadStart::Session(self.watch(writer))),
+        }
+    }
+
+    async fn resume(&self, id: &UploadId) -> Result<Box<dyn BlobWriter>> {
+        Ok(self.watch(self.inner.resume(id).await?))
+    }
+
+    async fn status(&self, id: &UploadId) -> Result<UploadStatus> {
+        self.inner.status(id).await
+    }
+
+    async fn delete(&self, digest: &Digest) -> Result<()> {
+        self.inner.delete(digest).await?;
+        self.teller.tell(Action::Delete, EventTarget::BlobDigest(digest.clone())).await;
+        Ok(())
+    }
+}
+
+#[derive(Debug)]
+struct Writer {
+    inner: Box<dyn BlobWriter>,
+    teller: Arc<Teller>,
+}
+
+#[deny(clippy::missing_trait_methods)]
+#[async_trait]
+impl BlobWriter for Writer {
+    fn id(&self) -> &UploadId {
+        self.inner.id()
+    }
+
+    fn size(&self) -> u64 {
+        self.inner.size()
+    }
+
+    fn started_at(&self) -> SystemTime {
+        self.inner.started_at()
+    }
+
+    fn min_chunk_size(&self) -> Option<NonZeroU64> {
+        self.inner.min_chunk_size()
+    }
+
+    async fn write(&mut self, data: Bytes) -> Result<()> {
+        self.inner.write(data).await
+    }
+
+    async fn close(self: Box<Self>) -> Result<u64> {
+        self.inner.close().await
+    }
+
+    async fn commit(self: Box<Self>, expected: &Digest) -> Result<Descriptor> {
+        let Self { inner, teller } = *self;
+        let descriptor = inner.commit(expected).await?;
+        let target = EventTarget::Blob { descriptor: descriptor.clone(), from: None };
+        teller.tell(Action::Push, target).await;
+        Ok(descriptor)
+    }
+
+    async fn cancel(self: Box<Self>) -> Result<()> {
+        self.inner.cancel().await
+    }
+}
+
+#[derive(Debug)]
+struct Manifests {
+    inner: Arc<dyn ManifestStore>,
+    tags: Arc<dyn TagStore>,
+    teller: Arc<Teller>,
+}
+
+#[deny(clippy::missing_trait_methods)]
+#[async_trait]
+impl ManifestStore for Manifests {
+    async fn stat(&self, digest: &Digest) -> Result<Descriptor> {
+        let descriptor = self.inner.stat(digest).await?;
+        self.teller.manifest_pulled(descriptor.clone()).await;
+        Ok(descriptor)
+    }
+
+    async fn get(&self, digest: &Digest) -> Result<Manifest> {
+        let manifest = self.inner.get(digest).await?;
+        self.teller.manifest_pulled(manifest.descriptor()).await;
+        Ok(manifest)
+    }
+
+    async fn put(&self, manifest: &Manifest, options: PutManifest) -> Result<Descriptor> {
+        let tags = options.tags.clone();
+        let descriptor = self.inner.put(manifest, options).await?;
+        let target = EventTarget::Manifest { descriptor: descriptor.clone(), tags };
+        self.teller.tell(Action::Push, target).await;
+        Ok(descriptor)
+    }
+
+    async fn delete(&self, digest: &Digest) -> Result<()> {
+        let tags = self.tags.lookup(digest).await.unwrap_or_else(|error| {
+            tracing::warn!(%digest, error = &error as &dyn std::error::Error, "events: no tags of a manifest");
+            Vec::new()
+        });
+        self.inner.delete(digest).await?;
+        self.teller.tell(Action::Delete, EventTarget::ManifestDigest(digest.clone())).await;
+        for tag in tags {
+            self.teller.tell(Action::Delete, EventTarget::Tag(tag)).await;
+        }
+        Ok(())
+    }
+
+    async fn list(&self, page: &PageRequest) -> Result<Page<Digest>> {
+        self.inner.list(page).await
+    }
+
+    async fn referrers(
+        &self,
+        subject: &Digest,
+        filter: &ReferrerFilter,
+        page: &PageRequest,
+    ) -> Result<Page<Descriptor>> {
+        self.inner.referrers(subject, filter, page).await
+    }
+}
+
+#[derive(Debug)]
+struct Tags {
+    inner: Arc<dyn TagStore>,
+    teller: Arc<Teller>,
+}
+
+#[deny(clippy::missing_trait_methods)]
+#[async_trait]
+impl TagStore for Tags {
+    async fn get(&self, tag: &Tag) -> Result<Digest> {
+        let digest = self.inner.get(tag).await?;
+        self.teller.resolved(tag, &digest);
+        Ok(digest)
+    }
+
+    async fn set(&self, tag: &Tag, target: &Descriptor, expect: TagExpect) -> Result<()> {
+        self.inner.set(tag, target, expect).await?;
+        let target = EventTarget::Manifest { descriptor: target.clone(), tags: vec![tag.clone()] };
+        self.teller.tell(Action::Push, target).await;
+        Ok(())
+    }
+
+    async fn delete(&self, tag: &Tag) -> Result<()> {
+        self.inner.delete(tag).await?;
+        self.teller.tell(Action::Delete, EventTarget::Tag(tag.clone())).await;
+        Ok(())
+    }
+
+    async fn list(&self, page: &PageRequest) -> Result<Page<Tag>> {
+        self.inner.list(page).await
+    }
+
+    async fn lookup(&self, target: &Digest) -> Result<Vec<Tag>> {
+        self.inner.lookup(target).await
+    }
+}
+
+#[cfg(test)]
+mod tests;

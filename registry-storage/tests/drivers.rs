@@ -1,0 +1,19 @@
+//! The built-in drivers against the driver suite.
+
+use std::sync::Arc;
+
+use registry_core::StorageDriver;
+use registry_storage::{FilesystemDriver, MemoryDriver};
+
+async fn memory() -> (Arc<dyn StorageDriver>, ()) {
+    (Arc::new(MemoryDriver::new()), ())
+}
+
+async fn filesystem() -> (Arc<dyn StorageDriver>, tempfile::TempDir) {
+    let root = tempfile::tempdir().unwrap();
+    // Not there yet: a driver makes its directory with the first file.
+    (Arc::new(FilesystemDriver::new(root.path().join("store"))), root)
+}
+
+registry_conformance::driver_tests!(inmemory_driver, memory());
+registry_conformance::driver_tests!(filesystem_driver, filesystem());
