@@ -86,7 +86,8 @@ fn validation(validation: &model::Validation) -> Result<ManifestValidation, Star
         .with_disabled(!validation.enabled)
         .with_allowed_urls(&validation.urls_allow)?
         .with_denied_urls(&validation.urls_deny)?
-        .with_platforms(platforms))
+        .with_platforms(platforms)
+        .with_layers_required(validation.layers_required))
 }
 
 fn http_options(config: &Config) -> Result<HttpOptions, StartError> {

@@ -99,6 +99,23 @@ fn validation(reader: &Reader<'_>) -> Validation {
         urls_allow: expressions(&urls, "allow"),
         urls_deny: expressions(&urls, "deny"),
         platforms: platforms(&manifests.section("indexes")),
+        layers_required: layers_required(&manifests.section("images")),
+    }
+}
+
+fn layers_required(reader: &Reader<'_>) -> bool {
+    let word = reader.filled("layers").unwrap_or_else(|| "all".to_owned());
+    match word.to_ascii_lowercase().as_str() {
+        "all" => true,
+        "none" => {
+            let warning = "with none, pushed images may refer to layers that are not in the registry";
+            reader.warn("layers", warning.to_owned());
+            false
+        }
+        _ => {
+            reader.fail("layers", format!("invalid layers option {word:?}; it is one of all, none"));
+            true
+        }
     }
 }
 

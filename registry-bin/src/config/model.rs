@@ -117,6 +117,8 @@ pub(crate) struct Validation {
     /// Regular expressions, unanchored; known to compile.
     pub(crate) urls_deny: Vec<String>,
     pub(crate) platforms: Platforms,
+    /// Whether the layers of a pushed image have to exist.
+    pub(crate) layers_required: bool,
 }
 
 /// Which images of an index have to exist when the index is pushed.

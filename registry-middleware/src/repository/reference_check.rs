@@ -127,6 +127,7 @@ impl Manifests {
         let blob = |reference: &'a ManifestReference| (reference, Presence::Required(Kind::Blob));
         let layer = |reference: &'a ManifestReference| match is_elsewhere(&reference.media_type) {
             true => (reference, Presence::Elsewhere),
+            false if !self.validation.requires_layers() => (reference, Presence::Unchecked),
             false => blob(reference),
         };
         let child = |reference: &'a ManifestReference| match self.validation.requires_child(reference) {
@@ -151,8 +152,9 @@ impl Manifests {
             faults
                 .push(Error::manifest_invalid(format!("missing URL on layer {}", brief(&reference.digest))));
         }
+        let elsewhere = reference.media_type.starts_with(OCI_NONDISTRIBUTABLE);
         for url in &reference.urls {
-            if let Some(rule) = self.validation.url_fault(url) {
+            if let Some(rule) = self.validation.url_fault(url, elsewhere) {
                 faults.push(Error::manifest_invalid(format!("URL {:?} is refused: {rule}", brief(url))));
             }
         }

@@ -350,6 +350,8 @@ const VALIDATION: &[Key] = &[
                     key("platformlist", Kind::List(&Kind::Section(PLATFORM)), Status::Supported),
                 ],
             ),
+            // Ours: Distribution always wants the layers of an image.
+            section("images", &[text("layers")]),
         ],
     ),
 ];

@@ -169,6 +169,10 @@ fn what_deserves_a_warning_gets_one() {
             "validation: {manifests: {indexes: {platforms: none}}}",
             "c.yml:3:47: validation.manifests.indexes.platforms: with none, pushed indexes may refer to images that are not in the registry",
         ),
+        (
+            "validation: {manifests: {images: {layers: none}}}",
+            "c.yml:3:43: validation.manifests.images.layers: with none, pushed images may refer to layers that are not in the registry",
+        ),
         ("---\na: b", "c.yml:3:1: a second document starts here; only the first one is used"),
     ] {
         assert_eq!(warnings(&format!("{BASE}{text}\n"), &[]), [expected], "{text}");

@@ -80,6 +80,7 @@ fn each_mistake_has_its_message() {
         ("tags: {maxtags: -1}", "c.yml:3:17: tags.maxtags: has to be a non-negative integer".to_owned()),
         ("validation: {manifests: {urls: {allow: ['(']}}}", "c.yml:3:40: validation.manifests.urls.allow: \"(\" is not a regular expression: unclosed group".to_owned()),
         ("validation: {manifests: {urls: {deny: a}}}", "c.yml:3:39: validation.manifests.urls.deny: expected a list such as [one, two], found a single value".to_owned()),
+        ("validation: {manifests: {images: {layers: some}}}", "c.yml:3:43: validation.manifests.images.layers: invalid layers option \"some\"; it is one of all, none".to_owned()),
         ("validation: {manifests: {indexes: {platforms: some}}}", "c.yml:3:47: validation.manifests.indexes.platforms: invalid platforms option \"some\"; it is one of all, none, list".to_owned()),
         // Broken documents.
         ("version: 0.1", "c.yml:3:1: version: this key is already given at line 1".to_owned()),

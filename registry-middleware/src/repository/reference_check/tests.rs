@@ -191,6 +191,8 @@ async fn urls_are_checked_wherever_they_are() {
     let rules = ManifestValidation::default().with_allowed_urls(["^https://ok/"]).unwrap();
     let urls = |media_type: &str, urls: &[&str]| with(descriptor(media_type, "one"), "urls", json!(urls));
     let off = rules.clone().with_disabled(true);
+    let none = ManifestValidation::default();
+    let sparse = ManifestValidation::default().with_layers_required(false);
     let cases: Vec<(&str, &ManifestValidation, Manifest, Faults<'_>)> = vec![
         ("foreign, allowed", &rules, image(&[urls(FOREIGN, &["https://ok/x"])]), vec![]),
         (
@@ -206,6 +208,13 @@ async fn urls_are_checked_wherever_they_are() {
             image(&[urls(NONDISTRIBUTABLE, &["https://no/x"])]),
             vec![("MANIFEST_INVALID", "validation.manifests.urls.allow")],
         ),
+        (
+            "non-distributable, no rules",
+            &none,
+            image(&[urls(NONDISTRIBUTABLE, &["https://any/x"]), urls(NONDISTRIBUTABLE, &["ftp://any/x"])]),
+            vec![("MANIFEST_INVALID", "ftp://any/x")],
+        ),
+        ("layers need not be there", &sparse, image(&[descriptor("a/b", "one")]), vec![]),
         ("switched off", &off, image(&[urls(FOREIGN, &["https://no/x"])]), vec![]),
         (
             "switched off, but a fragment",

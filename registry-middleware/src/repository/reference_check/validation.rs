@@ -5,17 +5,30 @@ use regex::Regex;
 use registry_core::BuildError;
 use registry_core::manifest::ManifestReference;
 
-/// Rules for the URLs in a manifest and for the completeness of an index, as in Distribution's
-/// `validation` section. That blobs exist is checked whatever is set here.
+/// Rules for the URLs in a manifest and for what it refers to, as in Distribution's `validation` section.
 ///
-/// The default allows no URL at all and wants every child of an index to be there.
-#[derive(Debug, Clone, Default)]
+/// The default allows no URL, except on OCI's non-distributable layers, and wants every layer of an image
+/// and every child of an index to be there.
+#[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct ManifestValidation {
     disabled: bool,
     allow: Vec<Regex>,
     deny: Vec<Regex>,
     platforms: Platforms,
+    layers_required: bool,
+}
+
+impl Default for ManifestValidation {
+    fn default() -> Self {
+        Self {
+            disabled: false,
+            allow: Vec::new(),
+            deny: Vec::new(),
+            platforms: Platforms::All,
+            layers_required: true,
+        }
+    }
 }
 
 /// Which children of an index have to be in the repository.
@@ -48,8 +61,8 @@ impl ManifestValidation {
         self
     }
 
-    /// Allows URLs in which one of these regular expressions matches somewhere. Without any, every URL
-    /// is allowed that is not denied, or none if there is nothing to deny either.
+    /// Allows URLs in which one of these regular expressions matches somewhere. Without any, every URL is
+    /// allowed that is not denied, or none if there is nothing to deny either.
     ///
     /// # Errors
     /// [`BuildError::Invalid`] for text that is no regular expression.
@@ -80,6 +93,18 @@ impl ManifestValidation {
         self
     }
 
+    /// Sets whether the layers of an image have to be there. Its configuration always has to.
+    #[must_use]
+    pub fn with_layers_required(mut self, required: bool) -> Self {
+        self.layers_required = required;
+        self
+    }
+
+    /// Whether the layers of an image have to be there.
+    pub(super) fn requires_layers(&self) -> bool {
+        self.layers_required
+    }
+
     /// Whether a child of an index has to be there.
     pub(super) fn requires_child(&self, child: &ManifestReference) -> bool {
         match (&self.platforms, &child.platform) {
@@ -92,8 +117,10 @@ impl ManifestValidation {
         }
     }
 
-    /// The rule that a URL breaks, if any.
-    pub(super) fn url_fault(&self, url: &str) -> Option<String> {
+    /// The rule that a URL breaks, if any. `elsewhere` tells that it belongs to a layer of which the image
+    /// specification says that it is to be had elsewhere: such a layer makes no sense without URLs, so
+    /// they are allowed unless a list says otherwise (Distribution refuses them).
+    pub(super) fn url_fault(&self, url: &str, elsewhere: bool) -> Option<String> {
         let scheme = |uri: &Uri| {
             let scheme = uri.scheme_str()?;
             Some(scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https"))
@@ -110,7 +137,8 @@ impl ManifestValidation {
             return None;
         }
         if self.allow.is_empty() && self.deny.is_empty() {
-            return Some("no URLs are allowed (validation.manifests.urls is not set)".to_owned());
+            let refused = || "no URLs are allowed (validation.manifests.urls is not set)".to_owned();
+            return (!elsewhere).then(refused);
         }
         if !self.allow.is_empty() && !self.allow.iter().any(|allowed| allowed.is_match(url)) {
             return Some("it matches nothing in validation.manifests.urls.allow".to_owned());
@@ -162,7 +190,7 @@ mod tests {
             (&off, "https://a b/", Some("invalid")),
         ];
         for (rules, url, expected) in cases {
-            let fault = rules.url_fault(url);
+            let fault = rules.url_fault(url, false);
             match expected {
                 None => assert_eq!(fault, None, "{url}"),
                 Some(part) => assert!(fault.as_ref().is_some_and(|f| f.contains(part)), "{url}: {fault:?}"),

@@ -1,0 +1,59 @@
+#!/usr/bin/env bash
+# Installs what the suites need: clients from Debian's packages, and Go programs
+# at the versions pinned in e2e/tools/*, built into e2e/.tools (not committed).
+# What is there already is left alone, so that a second run takes no time.
+set -euo pipefail
+E2E=$(cd "$(dirname "$0")" && pwd)
+TOOLS=$E2E/.tools
+export PATH="$PATH:/usr/sbin:/sbin:/usr/local/go/bin"
+
+# --- Debian packages: command, package
+wanted=(
+    curl:curl jq:jq python3:python3-minimal skopeo:skopeo podman:podman buildah:buildah
+    /usr/bin/docker:docker.io dockerd:docker.io docker-registry:docker-registry
+)
+missing=()
+for entry in "${wanted[@]}"; do
+    command -v "${entry%%:*}" >/dev/null || missing+=("${entry#*:}")
+done
+[[ -e /etc/ssl/certs/ca-certificates.crt ]] || missing+=(ca-certificates)
+if ((${#missing[@]} > 0)); then
+    mapfile -t missing < <(printf '%s\n' "${missing[@]}" | sort -u)
+    echo "install: apt-get install ${missing[*]}"
+    # Packages would start their services; the suites run private ones instead.
+    policy=/usr/sbin/policy-rc.d
+    if [[ ! -e $policy ]]; then
+        printf '#!/bin/sh\nexit 101\n' >"$policy"
+        chmod +x "$policy"
+        trap 'rm -f "$policy"' EXIT
+    fi
+    export DEBIAN_FRONTEND=noninteractive
+    timeout 300 apt-get update -qq </dev/null
+    timeout 900 apt-get install -y -qq --no-install-recommends "${missing[@]}" </dev/null >"$E2E/.apt.log" 2>&1 || {
+        tail -n 30 "$E2E/.apt.log"
+        exit 1
+    }
+    rm -f "$E2E/.apt.log"
+fi
+
+# --- Go programs: module directory, output, package, how to build
+mkdir -p "$TOOLS"
+build() {
+    local module=$1 output=$2 package=$3 stamp
+    shift 3
+    stamp=$(cat "$E2E/tools/$module/go.mod" "$E2E/tools/$module/go.sum" | sha256sum | cut -d' ' -f1)
+    if [[ -x $TOOLS/$output && $(cat "$TOOLS/$output.stamp" 2>/dev/null) == "$stamp" ]]; then return; fi
+    echo "install: building $output from e2e/tools/$module"
+    (cd "$E2E/tools/$module" && CGO_ENABLED=0 GOFLAGS='-buildvcs=false -mod=readonly' GOTOOLCHAIN=local \
+        timeout 900 go "$@" -trimpath -o "$TOOLS/$output" "$package" </dev/null)
+    echo "$stamp" >"$TOOLS/$output.stamp"
+}
+build crane crane github.com/google/go-containerregistry/cmd/crane build
+build oras oras oras.land/oras/cmd/oras build
+build distribution distribution github.com/distribution/distribution/v3/cmd/registry build
+build conformance conformance-2023 github.com/opencontainers/distribution-spec/conformance test -c
+
+echo "install: $(skopeo --version), $(podman --version), $(buildah --version | cut -d'(' -f1)"
+echo "install: $(/usr/bin/docker --version), docker-registry $(docker-registry --version | awk '{print $NF}')"
+echo "install: oras $("$TOOLS/oras" version | awk 'NR == 1 {print $2}'), crane and Distribution:"
+go version -m "$TOOLS/crane" "$TOOLS/distribution" | awk '$1 == "mod" { print "install:   " $2 " " $3 }'
