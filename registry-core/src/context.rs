@@ -19,8 +19,8 @@ pub struct RequestContext {
     pub principal: Option<Principal>,
     /// The address of the client, as far as it can be trusted.
     pub client_addr: Option<IpAddr>,
-    /// The method of the request.
-    pub method: Method,
+    /// The method of the request; `None` for work that no request asked for.
+    pub method: Option<Method>,
     /// The host that the client asked for.
     pub host: Option<String>,
     /// What the client says it is.

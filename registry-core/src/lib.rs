@@ -40,7 +40,7 @@
 //! #[async_trait::async_trait]
 //! impl RepositoryMiddleware for Frozen {
 //!     async fn wrap(&self, cx: &Arc<RequestContext>, inner: Arc<dyn Repository>) -> Result<Arc<dyn Repository>> {
-//!         if inner.name().as_str().starts_with("archive/") && cx.method != http::Method::GET {
+//!         if inner.name().as_str().starts_with("archive/") && cx.method != Some(http::Method::GET) {
 //!             return Err(Error::Denied { reason: "the archive is closed".into() });
 //!         }
 //!         Ok(inner)

@@ -3,7 +3,7 @@
 mod build;
 
 use registry_core::{
-    Algorithm, Digest, Error, InvalidText, Reference, RepositoryName, Tag, TextKind, UploadId,
+    Algorithm, Digest, Error, ErrorCode, InvalidText, Reference, RepositoryName, Tag, TextKind, UploadId,
 };
 
 use crate::query::{Query, decode};
@@ -249,7 +249,20 @@ impl Route {
             (Endpoint::Catalog, _) => Self::Catalog { page: PageQuery::parse(query)? },
             (Endpoint::Tags(name), _) => Self::Tags { name, page: PageQuery::parse(query)? },
             (Endpoint::Manifest(name, reference), method) => {
-                let reference = Reference::parse(&reference)?;
+                let reference = match Reference::parse(&reference) {
+                    Err(text) if text.kind() == TextKind::Tag && is_read(method) => {
+                        // No manifest is called that, and end-3 knows no other failure than 404.
+                        let detail = Some(text.to_string().into());
+                        let code = ErrorCode::MANIFEST_UNKNOWN;
+                        return Err(RouteError::Invalid(Error::coded_with(
+                            code,
+                            code.message(),
+                            detail,
+                            None,
+                        )));
+                    }
+                    parsed => parsed?,
+                };
                 match method {
                     "PUT" => {
                         let tags = query.all("tag").map(|tag| Tag::parse(&tag)).collect::<Result<_, _>>()?;
@@ -311,6 +324,10 @@ impl Route {
             | Self::CancelUpload { name, .. } => Some(name),
         }
     }
+}
+
+fn is_read(method: &str) -> bool {
+    matches!(method, "GET" | "HEAD")
 }
 
 impl PageQuery {
@@ -380,7 +397,9 @@ mod tests {
             (Method::GET, "/v2/a%00/tags/list".to_owned(), "NAME_INVALID"),
             (Method::GET, "/v2/a%ff/tags/list".to_owned(), "NAME_INVALID"),
             (Method::GET, format!("/v2/{}/tags/list", "a".repeat(256)), "NAME_INVALID"),
-            (Method::GET, "/v2/a/manifests/.hidden".to_owned(), "TAG_INVALID"),
+            (Method::GET, "/v2/a/manifests/.hidden".to_owned(), "MANIFEST_UNKNOWN"),
+            (Method::PUT, "/v2/a/manifests/.hidden".to_owned(), "TAG_INVALID"),
+            (Method::DELETE, "/v2/a/manifests/.hidden".to_owned(), "TAG_INVALID"),
             (Method::GET, "/v2/a/manifests/sha256:abc".to_owned(), "DIGEST_INVALID"),
             (Method::PUT, format!("/v2/a/manifests/sha256:{hex}?tag=-x"), "TAG_INVALID"),
             (Method::GET, "/v2/a/blobs/latest".to_owned(), "DIGEST_INVALID"),

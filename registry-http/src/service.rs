@@ -167,7 +167,7 @@ impl Shared {
         let mut context =
             RequestContext::new(request_id).with_principal(grant.principal).with_extensions(grant.extensions);
         context.client_addr = parts.extensions.get::<SocketAddr>().map(|peer| canonical(peer.ip()));
-        context.method = parts.method.clone();
+        context.method = Some(parts.method.clone());
         context.host = parts
             .uri
             .authority()

@@ -74,7 +74,7 @@ fn stack() -> Stack {
 impl Stack {
     async fn open(&self, method: &'static str, name: &str) -> Arc<dyn Repository> {
         let mut cx = RequestContext::new("test");
-        cx.method = method.parse().unwrap();
+        cx.method = method.parse().ok();
         self.namespace.repository(&Arc::new(cx), &RepositoryName::parse(name).unwrap()).await.unwrap()
     }
 

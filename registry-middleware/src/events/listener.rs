@@ -95,7 +95,7 @@ impl Teller {
 
     /// Whether what is read is for the client.
     fn pulls(&self) -> bool {
-        matches!(self.cx.method, Method::GET | Method::HEAD)
+        matches!(self.cx.method, Some(Method::GET | Method::HEAD))
     }
 
     async fn blob_pulled(&self, descriptor: &Descriptor) {
