@@ -181,9 +181,10 @@ fn blocked_by_a_file(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists)
 }
 
-/// A file beside its place. Removed when it is dropped.
+/// A file beside its place. Removed when it is dropped, unless it has been moved into place.
 struct Temporary {
     location: PathBuf,
+    moved: bool,
 }
 
 impl Temporary {
@@ -193,14 +194,18 @@ impl Temporary {
         name.push(format!(".{}.tmp", uuid::Uuid::new_v4()));
         let location = PathBuf::from(name);
         let mut file = File::create_new(&location)?;
-        let temporary = Self { location };
+        let temporary = Self { location, moved: false };
         file.write_all(content)?;
         Ok((temporary, file))
     }
 
-    fn publish(&self, target: &Path, mode: PutMode) -> io::Result<()> {
+    fn publish(mut self, target: &Path, mode: PutMode) -> io::Result<()> {
         match mode {
-            PutMode::Overwrite => fs::rename(&self.location, target),
+            PutMode::Overwrite => {
+                fs::rename(&self.location, target)?;
+                self.moved = true;
+                Ok(())
+            }
             // A link is made only where nothing is, whoever else tries at the same time.
             PutMode::Create => fs::hard_link(&self.location, target),
         }
@@ -209,8 +214,10 @@ impl Temporary {
 
 impl Drop for Temporary {
     fn drop(&mut self) {
-        // After a rename there is nothing left to remove; after a crash the name tells what it is.
-        let _ = fs::remove_file(&self.location);
+        if !self.moved {
+            // If it cannot be removed, as after a crash, its name tells that it is nothing.
+            let _ = fs::remove_file(&self.location);
+        }
     }
 }
 
