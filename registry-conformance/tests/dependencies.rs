@@ -32,6 +32,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "http",
             "humantime",
             "quick_cache",
+            "rustix",
             "serde",
             "serde_json",
             "tokio",

@@ -16,7 +16,7 @@ use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::manifests::Manifest;
 
-pub use media::detect_media_type;
+pub use media::{TypeInBytes, detect_media_type};
 
 /// The parts of a manifest that a registry looks at.
 #[derive(Debug, Clone, Default, Deserialize)]

@@ -7,7 +7,8 @@ use bytes::Bytes;
 use registry_core::{
     Algorithm, Batch, Descriptor, Digest, Error, ListRequest, Manifest, ManifestDocument, ManifestStore,
     MediaType, Page, PageRequest, PutManifest, Reference, ReferrerFilter, RepositoryName, Result,
-    StorageDriverExt, TagStore, manifest::detect_media_type,
+    StorageDriverExt, TagStore,
+    manifest::{TypeInBytes, detect_media_type},
 };
 
 use crate::namespace::Shared;
@@ -51,15 +52,17 @@ impl Manifests {
     /// The type of a stored manifest. What it says itself counts; where it says nothing, what it was
     /// pushed as, if that was not what its form suggests.
     async fn media_type(&self, digest: &Digest, payload: &[u8]) -> Result<MediaType> {
-        let document = ManifestDocument::parse(payload).ok();
-        if document.is_some_and(|document| document.media_type.is_empty())
-            && let Some(path) = layout::revision_media_type(&self.name, digest)
+        let in_bytes = TypeInBytes::of(payload);
+        if let TypeInBytes::Stated(media_type) = in_bytes {
+            return Ok(media_type);
+        }
+        if let Some(path) = layout::revision_media_type(&self.name, digest)
             && let Some(content) = self.shared.driver.get_if_present(&path, layout::LINK_LIMIT).await?
             && let Some(media_type) = std::str::from_utf8(&content).ok().and_then(|t| t.parse().ok())
         {
             return Ok(media_type);
         }
-        match detect_media_type(payload) {
+        match in_bytes.media_type() {
             Some(media_type) => Ok(media_type),
             None => Ok(MediaType::parse(DOCKER_SCHEMA_1)?),
         }

@@ -118,8 +118,7 @@ async fn an_upload_is_where_distribution_keeps_it_with_the_state_of_its_hash() {
     writer.write("hel".into()).await.unwrap();
     writer.close().await.unwrap();
     let dir = format!("/repositories/a/_uploads/{id}");
-    let expected =
-        [format!("{dir}/data"), format!("{dir}/hashstates/sha256/3"), format!("{dir}/startedat")];
+    let expected = [format!("{dir}/data"), format!("{dir}/hashstates/sha256/3"), format!("{dir}/startedat")];
     assert_eq!(store.files("").await, expected);
     let started_at = store.text(&expected[2]).await;
     assert_eq!(started_at.len(), "2026-11-21T03:04:00Z".len(), "{started_at}");
@@ -235,12 +234,14 @@ async fn referrers_that_another_registry_took_in_are_found() {
     let digest = Algorithm::Sha256.digest(payload.as_bytes());
     let hex = digest.encoded();
     store.put(&format!("/blobs/sha256/{}/{hex}/data", &hex[..2]), payload).await;
-    store
-        .put(&format!("/repositories/a/_manifests/revisions/sha256/{hex}/link"), digest.to_string())
-        .await;
+    store.put(&format!("/repositories/a/_manifests/revisions/sha256/{hex}/link"), digest.to_string()).await;
     let list = async |store: &Store| {
         let manifests = store.repository("a").await.manifests();
-        manifests.referrers(&subject, &ReferrerFilter::default(), &PageRequest::first(10)).await.unwrap().items
+        manifests
+            .referrers(&subject, &ReferrerFilter::default(), &PageRequest::first(10))
+            .await
+            .unwrap()
+            .items
     };
     let found = list(&store).await;
     assert_eq!(found.len(), 1);
@@ -252,9 +253,7 @@ async fn referrers_that_another_registry_took_in_are_found() {
     let revision = StoragePath::parse(&format!("{ROOT}/repositories/a/_manifests/revisions")).unwrap();
     store.driver.delete(&revision).await.unwrap();
     assert!(list(&store).await.is_empty());
-    store
-        .put(&format!("/repositories/a/_manifests/revisions/sha256/{hex}/link"), digest.to_string())
-        .await;
+    store.put(&format!("/repositories/a/_manifests/revisions/sha256/{hex}/link"), digest.to_string()).await;
     assert_eq!(list(&Store::over(store.driver.clone())).await.len(), 1);
 }
 

@@ -17,31 +17,56 @@ struct Probe<'a> {
     schema_version: Option<u64>,
 }
 
-/// The media type that a manifest's bytes speak for: its `mediaType`, or the OCI index for one with a
-/// `manifests` list, or the OCI image manifest. As Distribution detects it, whose stores keep no types.
-///
-/// `None` if the bytes do not say: no JSON object, or Docker's first format, which has no `mediaType`.
-pub fn detect_media_type(payload: &[u8]) -> Option<MediaType> {
-    let (media_type, is_index, schema_version) = match serde_json::from_slice::<Probe<'_>>(payload) {
-        Ok(probe) => (
-            probe.media_type.map(std::borrow::Cow::into_owned).unwrap_or_default(),
-            probe.manifests.is_some(),
-            probe.schema_version.unwrap_or_default(),
-        ),
-        // Repeated keys and odd types end here; the lenient reader decides.
-        Err(_) => {
-            let document = super::ManifestDocument::parse(payload).ok()?;
-            (document.media_type, document.manifests.is_some(), document.schema_version)
+/// What a manifest's bytes say about their type.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TypeInBytes {
+    /// `mediaType` says it.
+    Stated(MediaType),
+    /// Nothing says it, and the form suggests it: an OCI index has a list of `manifests`, an OCI image
+    /// has none.
+    Suggested(MediaType),
+    /// Nothing says it: no JSON object, or Docker's first format, which has no `mediaType`.
+    Unknown,
+}
+
+impl TypeInBytes {
+    /// Reads as much of a manifest as tells its type.
+    pub fn of(payload: &[u8]) -> Self {
+        let (media_type, is_index, schema_version) = match serde_json::from_slice::<Probe<'_>>(payload) {
+            Ok(probe) => (
+                probe.media_type.map(std::borrow::Cow::into_owned).unwrap_or_default(),
+                probe.manifests.is_some(),
+                probe.schema_version.unwrap_or_default(),
+            ),
+            // Repeated keys and odd types end here; the lenient reader decides.
+            Err(_) => match super::ManifestDocument::parse(payload) {
+                Ok(document) => (document.media_type, document.manifests.is_some(), document.schema_version),
+                Err(_) => return Self::Unknown,
+            },
+        };
+        if !media_type.is_empty() {
+            return MediaType::try_from(media_type).map_or(Self::Unknown, Self::Stated);
         }
-    };
-    if !media_type.is_empty() {
-        return MediaType::try_from(media_type).ok();
+        match (schema_version, is_index) {
+            (2, true) => Self::Suggested(MediaType::known(MediaType::OCI_INDEX)),
+            (2, false) => Self::Suggested(MediaType::known(MediaType::OCI_IMAGE)),
+            _ => Self::Unknown,
+        }
     }
-    match (schema_version, is_index) {
-        (2, true) => Some(MediaType::known(MediaType::OCI_INDEX)),
-        (2, false) => Some(MediaType::known(MediaType::OCI_IMAGE)),
-        _ => None,
+
+    /// The type, stated or suggested.
+    pub fn media_type(self) -> Option<MediaType> {
+        match self {
+            Self::Stated(media_type) | Self::Suggested(media_type) => Some(media_type),
+            Self::Unknown => None,
+        }
     }
+}
+
+/// The media type that a manifest's bytes state or suggest, as Distribution detects it, whose stores keep
+/// no types.
+pub fn detect_media_type(payload: &[u8]) -> Option<MediaType> {
+    TypeInBytes::of(payload).media_type()
 }
 
 #[cfg(test)]

@@ -13,8 +13,10 @@
 //!
 //! # Threads
 //!
-//! Calls run on tokio's blocking threads, at most `maxthreads` of them at once.
+//! Calls run on tokio's blocking threads, at most `maxthreads` of them at once; except that what the
+//! kernel has in memory is read where the caller is ([`at_hand`]).
 
+mod at_hand;
 mod batch;
 mod durable;
 mod list;
@@ -35,6 +37,7 @@ use registry_core::{
 use tokio::sync::Semaphore;
 
 use durable::DurableDirs;
+use read::Wait;
 
 const NAME: &str = "filesystem";
 
@@ -85,6 +88,29 @@ impl FilesystemDriver {
 impl Shared {
     fn locate(&self, path: &StoragePath) -> PathBuf {
         if path.relative().is_empty() { self.root.clone() } else { self.root.join(path.relative()) }
+    }
+
+    /// Reads what is at hand here and now, and anything else on a blocking thread.
+    async fn read<T, F>(
+        self: &Arc<Self>,
+        operation: &'static str,
+        path: &StoragePath,
+        read: F,
+    ) -> Result<T, StorageError>
+    where
+        T: Send + 'static,
+        F: Fn(&Path, Wait) -> Result<Option<T>, Failure> + Send + 'static,
+    {
+        match read(&self.locate(path), Wait::Never) {
+            Ok(Some(value)) => return Ok(value),
+            Ok(None) => {}
+            Err(failure) => return Err(failure.into_storage_error(operation, path)),
+        }
+        self.blocking(operation, path, move |_, location| {
+            let would_wait = || io::Error::other("a read that may wait did not");
+            Ok(read(&location, Wait::Allowed)?.ok_or_else(would_wait)?)
+        })
+        .await
     }
 
     /// Runs `work` on a blocking thread, counted against `maxthreads`. It runs to its end even if the
@@ -166,29 +192,23 @@ impl StorageDriver for FilesystemDriver {
 
     async fn get(&self, path: &StoragePath, limit: u64) -> Result<Bytes, StorageError> {
         let wanted = path.clone();
-        self.shared.blocking("get", path, move |_, file| read::whole(&file, &wanted, limit)).await
+        let read = move |file: &Path, wait| read::whole(file, &wanted, limit, wait);
+        self.shared.read("get", path, read).await
     }
 
     async fn reader(&self, path: &StoragePath, range: Option<ByteRange>) -> Result<Content, StorageError> {
         let wanted = path.clone();
-        self.shared.blocking("open", path, move |_, file| read::open(&file, &wanted, range)).await
+        let open = move |file: &Path, wait| read::open(file, &wanted, range, wait);
+        self.shared.read("open", path, open).await
     }
 
     async fn stat(&self, path: &StoragePath) -> Result<Metadata, StorageError> {
-        let is_root = path.relative().is_empty();
-        self.shared
-            .blocking("stat", path, move |_, file| match std::fs::metadata(&file) {
-                Ok(found) => Ok(Metadata {
-                    size: if found.is_dir() { 0 } else { found.len() },
-                    modified: found.modified()?,
-                    is_dir: found.is_dir(),
-                }),
-                Err(error) if is_root && error.kind() == io::ErrorKind::NotFound => {
-                    Ok(Metadata { size: 0, modified: std::time::UNIX_EPOCH, is_dir: true })
-                }
-                Err(error) => Err(error.into()),
-            })
-            .await
+        match self.shared.read("stat", path, read::stat).await {
+            Err(error) if error.is_not_found() && path.relative().is_empty() => {
+                Ok(Metadata { size: 0, modified: std::time::UNIX_EPOCH, is_dir: true })
+            }
+            result => result,
+        }
     }
 
     async fn list(&self, dir: &StoragePath, request: &ListRequest) -> Result<ListPage, StorageError> {

@@ -3,15 +3,18 @@
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::Range;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::{StreamExt, stream};
-use registry_core::{ByteRange, ByteStream, Content, ContentBody, FileSlice, StorageError, StoragePath};
+use registry_core::{
+    ByteRange, ByteStream, Content, ContentBody, FileSlice, Metadata, StorageError, StoragePath,
+};
 use tokio::task::{JoinHandle, spawn_blocking};
 
-use super::{Failure, NAME};
+use super::{Failure, NAME, at_hand};
 
 /// What is read in one go, and returned as it is, without a stream.
 const WHOLE: u64 = 64 * 1024;
@@ -19,9 +22,44 @@ const WHOLE: u64 = 64 * 1024;
 /// How much a stream reads at a time. It reads one piece ahead.
 const PIECE: u64 = 256 * 1024;
 
-/// All of a small file.
-pub(super) fn whole(location: &Path, path: &StoragePath, limit: u64) -> Result<Bytes, Failure> {
-    let mut file = File::open(location)?;
+/// Whether a read may wait for the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wait {
+    /// Not at all: it is on a thread that others need.
+    Never,
+    /// It may: it is on a blocking thread.
+    Allowed,
+}
+
+impl Wait {
+    fn open(self, location: &Path) -> io::Result<Option<File>> {
+        match self {
+            Self::Never => at_hand::open(location),
+            Self::Allowed => File::open(location).map(Some),
+        }
+    }
+
+    /// `len` bytes at `offset`; fewer are an error, since a length has been promised.
+    fn read(self, file: &File, offset: u64, len: u64) -> io::Result<Option<Bytes>> {
+        match self {
+            Self::Never => Ok(at_hand::read(file, offset, len as usize).map(Bytes::from)),
+            Self::Allowed => {
+                let mut content = vec![0; len as usize];
+                file.read_exact_at(&mut content, offset)?;
+                Ok(Some(content.into()))
+            }
+        }
+    }
+}
+
+/// All of a small file; `None` if that means to wait.
+pub(super) fn whole(
+    location: &Path,
+    path: &StoragePath,
+    limit: u64,
+    wait: Wait,
+) -> Result<Option<Bytes>, Failure> {
+    let Some(file) = wait.open(location)? else { return Ok(None) };
     let found = file.metadata()?;
     if !found.is_file() {
         return Err(StorageError::NotFound { driver: NAME, path: path.clone() }.into());
@@ -30,16 +68,17 @@ pub(super) fn whole(location: &Path, path: &StoragePath, limit: u64) -> Result<B
         let (path, len) = (path.clone(), found.len());
         return Err(StorageError::TooLarge { driver: NAME, path, len, limit }.into());
     }
-    Ok(read_exactly(&mut file, found.len())?)
+    Ok(wait.read(&file, 0, found.len())?)
 }
 
-/// A file or part of it, opened.
+/// A file or part of it, opened; `None` if that means to wait.
 pub(super) fn open(
     location: &Path,
     path: &StoragePath,
     range: Option<ByteRange>,
-) -> Result<Content, Failure> {
-    let mut file = File::open(location)?;
+    wait: Wait,
+) -> Result<Option<Content>, Failure> {
+    let Some(mut file) = wait.open(location)? else { return Ok(None) };
     let found = file.metadata()?;
     if !found.is_file() {
         return Err(StorageError::NotFound { driver: NAME, path: path.clone() }.into());
@@ -53,22 +92,41 @@ pub(super) fn open(
             len: error.len,
         })?,
     };
-    if range.start > 0 {
-        file.seek(SeekFrom::Start(range.start))?;
-    }
     let len = range.end - range.start;
     let body = if len <= WHOLE {
-        ContentBody::Bytes(read_exactly(&mut file, len)?)
+        match wait.read(&file, range.start, len)? {
+            Some(bytes) => ContentBody::Bytes(bytes),
+            None => return Ok(None),
+        }
     } else {
+        if range.start > 0 {
+            file.seek(SeekFrom::Start(range.start))?;
+        }
         let file = Arc::new(file);
         let stream = pieces(Arc::clone(&file), range.clone());
         ContentBody::File(FileSlice::new(file, range.clone(), stream))
     };
-    Ok(Content { size, modified: found.modified()?, range, body })
+    Ok(Some(Content { size, modified: found.modified()?, range, body }))
 }
 
-/// The next `len` bytes; fewer are an error, since a length has been promised.
-fn read_exactly(mut file: impl Read, len: u64) -> io::Result<Bytes> {
+/// What is at a path; `None` if finding out means to wait.
+pub(super) fn stat(location: &Path, wait: Wait) -> Result<Option<Metadata>, Failure> {
+    let found = match wait {
+        Wait::Never => match at_hand::locate(location)? {
+            Some(file) => file.metadata()?,
+            None => return Ok(None),
+        },
+        Wait::Allowed => std::fs::metadata(location)?,
+    };
+    Ok(Some(Metadata {
+        size: if found.is_dir() { 0 } else { found.len() },
+        modified: found.modified()?,
+        is_dir: found.is_dir(),
+    }))
+}
+
+/// The next `len` bytes of a file; fewer are an error, since a length has been promised.
+fn next(mut file: &File, len: u64) -> io::Result<Bytes> {
     // Reading to the end of a limited reader fills the spare capacity without clearing it first.
     let mut content = Vec::with_capacity(len as usize);
     let read = file.by_ref().take(len).read_to_end(&mut content)?;
@@ -94,7 +152,7 @@ fn pieces(file: Arc<File>, range: Range<u64>) -> ByteStream<StorageError> {
             let len = self.left.min(PIECE);
             self.left -= len;
             let file = Arc::clone(&self.file);
-            self.next = (len > 0).then(|| spawn_blocking(move || read_exactly(&*file, len)));
+            self.next = (len > 0).then(|| spawn_blocking(move || next(&file, len)));
         }
     }
     let reading = Reading { file, left: range.end - range.start, next: None };
