@@ -28,6 +28,7 @@
 
 pub mod data;
 pub mod driver;
+pub mod namespace;
 mod suite;
 
 #[doc(hidden)]
