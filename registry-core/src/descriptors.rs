@@ -10,6 +10,7 @@ use crate::descriptor::Descriptor;
 use crate::digest::Digest;
 use crate::error::Result;
 use crate::name::RepositoryName;
+use crate::namespace::GlobalBlobs;
 
 /// "Is this blob visible in this repository, and how large is it?"
 ///
@@ -37,12 +38,14 @@ pub trait BlobDescriptors: fmt::Debug + Send + Sync {
 
 /// Puts a layer around the descriptors of each repository.
 pub trait BlobDescriptorsLayer: fmt::Debug + Send + Sync + 'static {
-    /// Wraps the descriptors of the repository `name` for the request `cx`.
+    /// Wraps the descriptors of the repository `name` for the request `cx`. `content` tells what is stored,
+    /// whichever repository shows it: a blob that is made visible has to be readable too.
     fn wrap(
         &self,
         cx: &Arc<RequestContext>,
         name: &RepositoryName,
         inner: Arc<dyn BlobDescriptors>,
+        content: &Arc<dyn GlobalBlobs>,
     ) -> Arc<dyn BlobDescriptors>;
 }
 
@@ -67,6 +70,7 @@ pub trait DescriptorCache: fmt::Debug + Send + Sync + 'static {
 pub enum CacheScope<'a> {
     /// The content is stored.
     Content,
-    /// The blob is visible in this repository.
+    /// The blob is visible in this repository. For layers that look further than into the store; the
+    /// store's own links are asked each time.
     Repository(&'a RepositoryName),
 }

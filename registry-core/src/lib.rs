@@ -92,7 +92,7 @@ pub use namespace::{GlobalBlobs, Namespace, RepositoryRemover};
 pub use page::{Page, PageRequest};
 pub use plugin::{BuildError, Factories, Factory, Options};
 pub use range::{ByteRange, RangeNotSatisfiable};
-pub use repository::Repository;
+pub use repository::{ComposedRepository, Repository};
 pub use stream::{ByteStream, collect};
 pub use tags::{TagExpect, TagStore};
 pub use text::{InvalidText, TextKind};

@@ -22,3 +22,60 @@ pub trait Repository: fmt::Debug + Send + Sync {
     /// Tags.
     fn tags(&self) -> Arc<dyn TagStore>;
 }
+
+/// A repository whose services are those of another, except for the ones that were replaced: what most
+/// repository middleware returns.
+#[derive(Debug)]
+pub struct ComposedRepository {
+    inner: Arc<dyn Repository>,
+    blobs: Option<Arc<dyn BlobStore>>,
+    manifests: Option<Arc<dyn ManifestStore>>,
+    tags: Option<Arc<dyn TagStore>>,
+}
+
+impl ComposedRepository {
+    /// All services of `inner`.
+    pub fn of(inner: Arc<dyn Repository>) -> Self {
+        Self { inner, blobs: None, manifests: None, tags: None }
+    }
+
+    /// Replaces the blobs.
+    #[must_use]
+    pub fn with_blobs(mut self, blobs: impl BlobStore + 'static) -> Self {
+        self.blobs = Some(Arc::new(blobs));
+        self
+    }
+
+    /// Replaces the manifests.
+    #[must_use]
+    pub fn with_manifests(mut self, manifests: impl ManifestStore + 'static) -> Self {
+        self.manifests = Some(Arc::new(manifests));
+        self
+    }
+
+    /// Replaces the tags.
+    #[must_use]
+    pub fn with_tags(mut self, tags: impl TagStore + 'static) -> Self {
+        self.tags = Some(Arc::new(tags));
+        self
+    }
+}
+
+#[deny(clippy::missing_trait_methods)]
+impl Repository for ComposedRepository {
+    fn name(&self) -> &RepositoryName {
+        self.inner.name()
+    }
+
+    fn blobs(&self) -> Arc<dyn BlobStore> {
+        self.blobs.as_ref().map_or_else(|| self.inner.blobs(), Arc::clone)
+    }
+
+    fn manifests(&self) -> Arc<dyn ManifestStore> {
+        self.manifests.as_ref().map_or_else(|| self.inner.manifests(), Arc::clone)
+    }
+
+    fn tags(&self) -> Arc<dyn TagStore> {
+        self.tags.as_ref().map_or_else(|| self.inner.tags(), Arc::clone)
+    }
+}

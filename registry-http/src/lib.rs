@@ -19,8 +19,8 @@
 //! | `location.rs`, `state.rs` | URLs that are handed out, and the state of uploads in them |
 //! | `page.rs` | `n`, `last` and `Link` |
 //!
-//! For routes of an embedder's own, [`authorize`] and [`error_response`] give the same checks and the
-//! same envelope.
+//! For routes of an embedder's own, [`authorize`], [`request_context`] and [`error_response`] give the same
+//! checks, the same context and the same envelope.
 
 mod access;
 mod body;
@@ -45,4 +45,4 @@ pub use location::Locations;
 pub use options::HttpOptions;
 pub use range::{ContentRange, RangeHeader};
 pub use route::{Route, RouteError};
-pub use service::RegistryService;
+pub use service::{RegistryService, request_context};

@@ -1,19 +1,21 @@
 //! The service: parse, authorize, dispatch, render.
 
 use std::convert::Infallible;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use http::header::{CACHE_CONTROL, CONTENT_LENGTH, USER_AGENT};
+use http::header::{CACHE_CONTROL, CONTENT_LENGTH, HOST, USER_AGENT};
 use http::{HeaderValue, Method, Request, Response, request::Parts};
 use http_body_util::BodyExt;
 use http_body_util::combinators::UnsyncBoxBody;
 use registry_core::access::Access;
-use registry_core::{AccessController, BoxError, Error, ErrorCode, Namespace, Repository, RequestContext};
+use registry_core::{
+    AccessController, BoxError, Error, ErrorCode, Grant, Namespace, Repository, RequestContext,
+};
 use tower_service::Service;
 use tracing::Instrument;
 
@@ -164,19 +166,8 @@ impl Shared {
             Ok(grant) => grant,
             Err(response) => return response,
         };
-        let mut context =
-            RequestContext::new(request_id).with_principal(grant.principal).with_extensions(grant.extensions);
-        context.client_addr = parts.extensions.get::<SocketAddr>().map(|peer| canonical(peer.ip()));
-        context.method = Some(parts.method.clone());
-        context.host = parts
-            .uri
-            .authority()
-            .map(|authority| authority.as_str())
-            .or_else(|| parts.headers.get(http::header::HOST)?.to_str().ok())
-            .map(str::to_owned);
-        context.user_agent =
-            parts.headers.get(USER_AGENT).and_then(|agent| agent.to_str().ok()).map(str::to_owned);
-        let call = Call { shared: self, context: Arc::new(context), parts, granted: grant.optional };
+        let (context, granted) = request_context(request_id, &parts, grant);
+        let call = Call { shared: self, context: Arc::new(context), parts, granted };
         match handlers::dispatch(call, route, body).await {
             Ok(response) => response,
             Err(Failure { error, headers }) => {
@@ -188,9 +179,26 @@ impl Shared {
     }
 }
 
-/// An IPv4 address as such, also where a socket for both families took the connection.
-fn canonical(address: IpAddr) -> IpAddr {
-    address.to_canonical()
+/// The context of an authorized request, and which of its optional accesses were granted. For routes of an
+/// embedder's own too, which then use the namespace as the API does.
+///
+/// The address of the client is the [`SocketAddr`] among the extensions of the request, if there is one.
+pub fn request_context(
+    request_id: impl Into<String>,
+    parts: &Parts,
+    grant: Grant,
+) -> (RequestContext, Vec<Access>) {
+    let Grant { principal, optional, extensions, .. } = grant;
+    let mut context = RequestContext::new(request_id).with_principal(principal).with_extensions(extensions);
+    // An IPv4 address as such, also where a socket for both families took the connection.
+    context.client_addr = parts.extensions.get::<SocketAddr>().map(|peer| peer.ip().to_canonical());
+    context.method = Some(parts.method.clone());
+    let host = parts.uri.authority().map(|authority| authority.as_str());
+    let host = host.or_else(|| parts.headers.get(HOST)?.to_str().ok());
+    context.host = host.map(str::to_owned);
+    let agent = parts.headers.get(USER_AGENT).and_then(|agent| agent.to_str().ok());
+    context.user_agent = agent.map(str::to_owned);
+    (context, optional)
 }
 
 /// What Distribution answers to `/`: load balancers ask for it.

@@ -52,7 +52,10 @@ impl Shared {
     ) -> Arc<dyn BlobDescriptors> {
         let linked = Arc::new(LinkedDescriptors::new(Arc::clone(self), name.clone()));
         match &self.layer {
-            Some(layer) => layer.wrap(cx, name, linked),
+            Some(layer) => {
+                let content: Arc<dyn GlobalBlobs> = Arc::new(self.content.clone());
+                layer.wrap(cx, name, linked, &content)
+            }
             None => linked,
         }
     }

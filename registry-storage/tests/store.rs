@@ -5,9 +5,9 @@
 use std::sync::Arc;
 
 use registry_core::{
-    Algorithm, Batch, BlobStore, Digest, Error, GetBlob, ListMode, Manifest, MediaType, MountSource,
-    Namespace, PageRequest, PutManifest, ReferrerFilter, Repository, RepositoryName, RequestContext,
-    StartUpload, StorageDriver, StorageDriverExt, StoragePath, Tag, UploadId, UploadStart,
+    Algorithm, Batch, Digest, Error, GetBlob, ListMode, Manifest, MediaType, MountSource, Namespace,
+    PageRequest, PutManifest, ReferrerFilter, Repository, RepositoryName, RequestContext, StartUpload,
+    StorageDriver, StorageDriverExt, StoragePath, Tag, UploadId, UploadStart,
 };
 use registry_storage::{MemoryDriver, StorageNamespace};
 

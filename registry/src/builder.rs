@@ -128,8 +128,13 @@ impl RegistryBuilder {
     }
 
     /// Decides which blobs a repository shows.
-    pub fn blob_descriptors_layer(mut self, layer: impl BlobDescriptorsLayer) -> Self {
-        self.layer = Some(Arc::new(layer));
+    pub fn blob_descriptors_layer(self, layer: impl BlobDescriptorsLayer) -> Self {
+        self.blob_descriptors_layer_over(Arc::new(layer))
+    }
+
+    /// The same with a layer that is shared already.
+    pub fn blob_descriptors_layer_over(mut self, layer: Arc<dyn BlobDescriptorsLayer>) -> Self {
+        self.layer = Some(layer);
         self
     }
 
@@ -141,8 +146,13 @@ impl RegistryBuilder {
     }
 
     /// Tells `sink` what happens. Events fire below the repository middleware.
-    pub fn event_sink(mut self, sink: impl EventSink) -> Self {
-        self.events = Some(Arc::new(sink));
+    pub fn event_sink(self, sink: impl EventSink) -> Self {
+        self.event_sink_over(Arc::new(sink))
+    }
+
+    /// The same with a sink that is shared already.
+    pub fn event_sink_over(mut self, sink: Arc<dyn EventSink>) -> Self {
+        self.events = Some(sink);
         self
     }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use registry::core::{
     BlobDescriptors, BlobDescriptorsLayer, CacheScope, Descriptor, DescriptorCache, Digest, Error,
-    RepositoryName, RequestContext, Result,
+    GlobalBlobs, RepositoryName, RequestContext, Result,
 };
 
 use crate::app::Hooks;
@@ -20,8 +20,9 @@ impl BlobDescriptorsLayer for Hooks {
         cx: &Arc<RequestContext>,
         name: &RepositoryName,
         inner: Arc<dyn BlobDescriptors>,
+        content: &Arc<dyn GlobalBlobs>,
     ) -> Arc<dyn BlobDescriptors> {
-        Arc::new(Visible { scope: Scope::new(&self.0, cx, name), inner })
+        Arc::new(Visible { scope: Scope::new(&self.0, cx, name), inner, content: Arc::clone(content) })
     }
 }
 
@@ -29,6 +30,7 @@ impl BlobDescriptorsLayer for Hooks {
 struct Visible {
     scope: Scope,
     inner: Arc<dyn BlobDescriptors>,
+    content: Arc<dyn GlobalBlobs>,
 }
 
 impl Visible {
@@ -42,8 +44,7 @@ impl Visible {
         if !self.scope.images().await?.iter().any(|image| image.blobs.contains(digest)) {
             return Ok(None);
         }
-        let Some(store) = self.scope.app.store() else { return Ok(None) };
-        let found = store.namespace.blobs().stat(digest).await?;
+        let found = self.content.stat(digest).await?;
         if let Some(descriptor) = &found {
             cache.put(scope, digest, descriptor).await;
         }

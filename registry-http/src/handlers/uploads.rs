@@ -5,8 +5,8 @@ use http::{HeaderMap, Response, StatusCode};
 use http_body_util::BodyExt;
 use registry_core::access::{Access, Action, Resource};
 use registry_core::{
-    BlobStore, BlobWriter, Digest, Error, InvalidText, MountSource, RepositoryName, StartUpload, TextKind,
-    UploadId, UploadStart, UploadStatus,
+    BlobStore, BlobWriter, Descriptor, Digest, Error, InvalidText, MountSource, RepositoryName, StartUpload,
+    TextKind, UploadId, UploadStart, UploadStatus,
 };
 
 use super::{Handled, empty};
@@ -135,15 +135,21 @@ async fn mount_source(call: &Call, query: &StartQuery) -> Result<Option<MountSou
     if !call.granted.contains(&needed) {
         return Ok(None);
     }
-    let descriptor = match &query.from {
-        Some(from) => match call.repository(from).await?.blobs().stat(digest).await {
-            Ok(descriptor) => Some(descriptor),
-            Err(Error::BlobUnknown { .. } | Error::NameUnknown { .. } | Error::Denied { .. }) => None,
-            Err(error) => return Err(error),
-        },
-        None => call.shared.namespace.blobs().stat(digest).await?,
+    let found = match &query.from {
+        Some(from) => source_blob(call, from, digest).await.map(Some),
+        None => call.shared.namespace.blobs().stat(digest).await,
+    };
+    let descriptor = match found {
+        Ok(descriptor) => descriptor,
+        // Whatever the source's reason: what cannot be had from there is uploaded.
+        Err(error) if error.code().status().is_client_error() => None,
+        Err(error) => return Err(error),
     };
     Ok(descriptor.map(|descriptor| MountSource { from: query.from.clone(), descriptor }))
+}
+
+async fn source_blob(call: &Call, from: &RepositoryName, digest: &Digest) -> Result<Descriptor, Error> {
+    call.repository(from).await?.blobs().stat(digest).await
 }
 
 /// Takes hold of a session, if it is where the request believes it to be. Otherwise the answer says

@@ -9,13 +9,11 @@ use bytes::Bytes;
 use http::Method;
 use registry_core::events::Action;
 use registry_core::{
-    Blob, BlobStore, BlobWriter, Descriptor, Digest, Event, EventSink, EventTarget, GetBlob, Manifest,
-    ManifestStore, Page, PageRequest, PutManifest, ReferrerFilter, Repository, RepositoryMiddleware,
-    RepositoryName, RequestContext, Result, StartUpload, Tag, TagExpect, TagStore, UploadId, UploadStart,
-    UploadStatus,
+    Blob, BlobStore, BlobWriter, ComposedRepository, Descriptor, Digest, Event, EventSink, EventTarget,
+    GetBlob, Manifest, ManifestStore, Page, PageRequest, PutManifest, ReferrerFilter, Repository,
+    RepositoryMiddleware, RepositoryName, RequestContext, Result, StartUpload, Tag, TagExpect, TagStore,
+    UploadId, UploadStart, UploadStatus,
 };
-
-use crate::repository::Composed;
 
 /// Tells an [`EventSink`] what happens in a repository, after it succeeded and before the caller hears of
 /// it. The same events as Distribution's:
@@ -63,7 +61,7 @@ impl EventListener {
         let manifests =
             Manifests { inner: inner.manifests(), tags: inner.tags(), teller: Arc::clone(&teller) };
         let tags = Tags { inner: inner.tags(), teller };
-        Arc::new(Composed::of(inner).blobs(blobs).manifests(manifests).tags(tags))
+        Arc::new(ComposedRepository::of(inner).with_blobs(blobs).with_manifests(manifests).with_tags(tags))
     }
 }
 

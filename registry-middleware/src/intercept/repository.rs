@@ -4,14 +4,13 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use registry_core::{
-    Blob, BlobStore, BlobWriter, Descriptor, Digest, GetBlob, Manifest, ManifestStore, Page, PageRequest,
-    PutManifest, ReferrerFilter, Repository, RepositoryMiddleware, RequestContext, Result, StartUpload, Tag,
-    TagExpect, TagStore, UploadId, UploadStart, UploadStatus,
+    Blob, BlobStore, BlobWriter, ComposedRepository, Descriptor, Digest, GetBlob, Manifest, ManifestStore,
+    Page, PageRequest, PutManifest, ReferrerFilter, Repository, RepositoryMiddleware, RequestContext, Result,
+    StartUpload, Tag, TagExpect, TagStore, UploadId, UploadStart, UploadStatus,
 };
 
 use super::uploads::Writer;
 use super::{Interceptor, Operation, Running, Site, Target};
-use crate::repository::Composed;
 
 /// Shows an [`Interceptor`] every call of the blobs, uploads, manifests and tags of the repository below.
 #[derive(Debug, Clone)]
@@ -31,7 +30,7 @@ impl InterceptRepository {
         let blobs = Blobs { inner: inner.blobs(), site: site.clone() };
         let manifests = Manifests { inner: inner.manifests(), site: site.clone() };
         let tags = Tags { inner: inner.tags(), site };
-        Arc::new(Composed::of(inner).blobs(blobs).manifests(manifests).tags(tags))
+        Arc::new(ComposedRepository::of(inner).with_blobs(blobs).with_manifests(manifests).with_tags(tags))
     }
 }
 

@@ -4,13 +4,11 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use registry_core::{
-    Blob, BlobStore, BlobWriter, BuildError, Descriptor, Digest, Error, GetBlob, GlobalBlobs, Manifest,
-    ManifestStore, Namespace, Page, PageRequest, PutManifest, ReferrerFilter, RegistryMiddleware, Repository,
-    RepositoryMiddleware, RepositoryName, RepositoryRemover, RequestContext, Result, StartUpload,
-    StorageDriver, Tag, TagExpect, TagStore, UploadId, UploadStart, UploadStatus,
+    Blob, BlobStore, BlobWriter, BuildError, ComposedRepository, Descriptor, Digest, Error, GetBlob,
+    GlobalBlobs, Manifest, ManifestStore, Namespace, Page, PageRequest, PutManifest, ReferrerFilter,
+    RegistryMiddleware, Repository, RepositoryMiddleware, RepositoryName, RepositoryRemover, RequestContext,
+    Result, StartUpload, StorageDriver, Tag, TagExpect, TagStore, UploadId, UploadStart, UploadStatus,
 };
-
-use crate::repository::Composed;
 
 /// Refuses everything that writes with [`Error::Unsupported`] and lets reading pass.
 ///
@@ -25,7 +23,7 @@ impl ReadOnly {
     pub fn around(&self, inner: Arc<dyn Repository>) -> Arc<dyn Repository> {
         let (blobs, manifests, tags) =
             (Blobs(inner.blobs()), Manifests(inner.manifests()), Tags(inner.tags()));
-        Arc::new(Composed::of(inner).blobs(blobs).manifests(manifests).tags(tags))
+        Arc::new(ComposedRepository::of(inner).with_blobs(blobs).with_manifests(manifests).with_tags(tags))
     }
 
     /// Puts this around a namespace; cannot fail.

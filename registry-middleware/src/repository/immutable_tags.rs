@@ -4,12 +4,11 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use registry_core::{
-    BuildError, Descriptor, Digest, Error, Manifest, ManifestStore, Page, PageRequest, PutManifest,
-    ReferrerFilter, Repository, RepositoryMiddleware, RepositoryName, RequestContext, Result, Tag, TagExpect,
-    TagStore,
+    BuildError, ComposedRepository, Descriptor, Digest, Error, Manifest, ManifestStore, Page, PageRequest,
+    PutManifest, ReferrerFilter, Repository, RepositoryMiddleware, RepositoryName, RequestContext, Result,
+    Tag, TagExpect, TagStore,
 };
 
-use super::Composed;
 use crate::glob::Glob;
 
 /// Tags that match a pattern can be set once: to set one again to the same manifest is fine, to move or
@@ -56,7 +55,7 @@ impl ImmutableTags {
         let guard =
             Guard { tags: inner.tags(), pattern: Arc::clone(&self.pattern), name: inner.name().clone() };
         let manifests = Manifests { inner: inner.manifests(), guard: guard.clone() };
-        Arc::new(Composed::of(inner).manifests(manifests).tags(Tags(guard)))
+        Arc::new(ComposedRepository::of(inner).with_manifests(manifests).with_tags(Tags(guard)))
     }
 }
 

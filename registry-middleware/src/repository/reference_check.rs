@@ -8,11 +8,11 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use registry_core::manifest::ManifestReference;
 use registry_core::{
-    BlobStore, Descriptor, Digest, Error, Manifest, ManifestDocument, ManifestStore, MediaType, Page,
-    PageRequest, PutManifest, ReferrerFilter, Repository, RepositoryMiddleware, RequestContext, Result,
+    BlobStore, ComposedRepository, Descriptor, Digest, Error, Manifest, ManifestDocument, ManifestStore,
+    MediaType, Page, PageRequest, PutManifest, ReferrerFilter, Repository, RepositoryMiddleware,
+    RequestContext, Result,
 };
 
-use super::Composed;
 use lookup::{Kind, Lookup, Question};
 
 pub use validation::{ManifestValidation, Platform, Platforms};
@@ -56,7 +56,7 @@ impl ReferenceCheck {
             blobs: inner.blobs(),
             validation: Arc::clone(&self.validation),
         };
-        Arc::new(Composed::of(inner).manifests(manifests))
+        Arc::new(ComposedRepository::of(inner).with_manifests(manifests))
     }
 }
 
