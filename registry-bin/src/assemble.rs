@@ -36,6 +36,7 @@ pub(crate) async fn assemble(config: &Config) -> Result<RegistryService, StartEr
     let mut builder = Registry::builder_over(driver(&storage.driver)?)
         .deletes(storage.delete_enabled)
         .redirects(storage.redirect)
+        .read_only(storage.read_only)
         .manifest_validation(Some(validation(&config.validation)?));
     if storage.tag_concurrency > 0 {
         builder = builder.tag_concurrency(storage.tag_concurrency);
@@ -55,8 +56,6 @@ fn driver(driver: &Driver) -> Result<Arc<dyn StorageDriver>, StartError> {
     })
 }
 
-/// Without `storage.cache` the library's default cache is used: it remembers only that content is
-/// stored, which is never out of date, so nothing speaks for doing without.
 fn with_cache(builder: RegistryBuilder, cache: Option<model::DescriptorCache>) -> RegistryBuilder {
     /// As good as no bound, for `blobdescriptorsize` of zero and below.
     const UNBOUNDED: usize = 100_000_000;

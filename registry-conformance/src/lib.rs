@@ -8,7 +8,7 @@
 //! | storage driver | [`driver_tests!`](crate::driver_tests) | `(Arc<dyn StorageDriver>, guard)` |
 //! | namespace | [`namespace_tests!`](crate::namespace_tests) | `(Arc<dyn Namespace>, guard)` |
 //! | HTTP API | [`wire_tests!`](crate::wire_tests) | `(service, guard)` |
-//! | pushes over a failing store | [`faults::push_survives_every_fault`] | a driver, and a namespace over it |
+//! | a failing store | [`fault_tests!`](crate::fault_tests) | a driver, and a namespace over it |
 //!
 //! `make` is an expression with a future in it. It is evaluated once per case, inside a runtime, and
 //! gives something empty to test and a guard that lives as long as the case: a temporary directory, or
@@ -26,10 +26,13 @@
 
 #![allow(clippy::unwrap_used, reason = "a case reports a violation by panicking")]
 
+pub mod content;
 pub mod data;
 pub mod driver;
+pub mod faults;
 pub mod namespace;
 mod suite;
+pub mod wire;
 
 #[doc(hidden)]
 pub use suite::run;

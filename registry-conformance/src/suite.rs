@@ -63,6 +63,18 @@ macro_rules! refused {
 }
 pub(crate) use refused;
 
+/// The lists of cases as text, by file.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __names {
+    ({} $($first:ident $(:: $more:ident)* { $($case:ident,)+ })+) => {
+        [$((
+            concat!(stringify!($first) $(, "/", stringify!($more))*, ".rs"),
+            &[$(stringify!($case)),+] as &[&str],
+        )),+]
+    };
+}
+
 #[cfg(test)]
 pub(crate) mod tests {
     /// Asserts that the cases in a source file are those of a list.
@@ -79,16 +91,4 @@ pub(crate) mod tests {
             assert!(written.contains(case), "{file}: there is no {case}");
         }
     }
-}
-
-/// The lists of cases as text, by file.
-#[doc(hidden)]
-#[macro_export]
-macro_rules! __names {
-    ({} $($first:ident $(:: $more:ident)* { $($case:ident,)+ })+) => {
-        [$((
-            concat!(stringify!($first) $(, "/", stringify!($more))*, ".rs"),
-            &[$(stringify!($case)),+] as &[&str],
-        )),+]
-    };
 }

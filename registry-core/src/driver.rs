@@ -8,7 +8,8 @@
 //! 3. Steps after a [`Batch::then`] are never seen, and after a power cut never there, without those
 //!    before, as far as they replace or delete something.
 //! 4. One writer at a time: the second to open a file for writing gets [`StorageError::Busy`].
-//! 5. Every step may be repeated: a caller that lost an answer asks again.
+//! 5. Every step may be repeated: a caller that lost an answer asks again. A repeated create says that
+//!    the file exists, and a repeated rename that its source is gone.
 //!
 //! `registry_conformance::driver_tests!` checks all of it; a driver's test file is a constructor and
 //! that one line.

@@ -123,6 +123,11 @@ impl ManifestDocument {
                 document.media_type
             )));
         }
+        if let Some(subject) = &document.subject
+            && let Err(fault) = Digest::parse(&subject.digest)
+        {
+            return Err(Error::manifest_invalid(format!("subject: {fault}")));
+        }
         match pushed_as {
             MediaType::OCI_IMAGE | MediaType::DOCKER_IMAGE if document.manifests.is_some() => {
                 Err(Error::manifest_invalid("expected an image manifest but found an index ('manifests')"))
@@ -207,6 +212,11 @@ mod tests {
             (MediaType::DOCKER_IMAGE, r#"{"schemaVersion":2}"#, "should be"),
             (MediaType::OCI_IMAGE, r#"{"schemaVersion":2,"mediaType":"a/b"}"#, "not 'a/b'"),
             (MediaType::OCI_IMAGE, r#"{"schemaVersion":2,"layers":7}"#, "invalid type"),
+            (
+                MediaType::OCI_IMAGE,
+                r#"{"schemaVersion":2,"subject":{"digest":"x"}}"#,
+                "subject: invalid digest",
+            ),
         ];
         for (media_type, payload, expected) in cases {
             let error = check(media_type, payload).unwrap_err();

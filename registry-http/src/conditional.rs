@@ -25,10 +25,14 @@ pub(crate) enum Condition {
 
 /// Evaluates `If-Match` and `If-None-Match` of a GET or HEAD for content that exists.
 pub(crate) fn evaluate(headers: &HeaderMap, digest: &Digest) -> Condition {
-    if headers.contains_key(IF_MATCH) && !names(headers, IF_MATCH, digest) {
+    if headers.contains_key(IF_MATCH) && !names(headers, IF_MATCH, digest, Comparison::Strong) {
         return Condition::Failed;
     }
-    if names(headers, IF_NONE_MATCH, digest) { Condition::NotModified } else { Condition::Met }
+    if names(headers, IF_NONE_MATCH, digest, Comparison::Weak) {
+        Condition::NotModified
+    } else {
+        Condition::Met
+    }
 }
 
 /// Whether `Range` counts: there is no `If-Range`, or it has our entity tag. A date never matches, since
@@ -40,12 +44,20 @@ pub(crate) fn range_counts(headers: &HeaderMap, digest: &Digest) -> bool {
     }
 }
 
-/// Whether a list of entity tags has that of `digest`, or is `*`. Weak tags are compared by their
-/// content, and the digest without quotes is taken too, as Distribution does for manifests.
-fn names(headers: &HeaderMap, name: HeaderName, digest: &Digest) -> bool {
+/// How entity tags are compared (RFC 9110, section 8.8.3.2): whether one marked as weak can match.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Comparison {
+    Strong,
+    Weak,
+}
+
+/// Whether a list of entity tags has that of `digest`, or is `*`. The digest without quotes is taken too,
+/// as Distribution does for manifests.
+fn names(headers: &HeaderMap, name: HeaderName, digest: &Digest, comparison: Comparison) -> bool {
     headers.get_all(name).iter().filter_map(|line| line.to_str().ok()).any(|line| {
         line.split(',').map(str::trim).any(|tag| {
-            tag == "*" || is_tag(tag.strip_prefix("W/").unwrap_or(tag), digest) || tag == digest.as_str()
+            let weak = tag.strip_prefix("W/").filter(|_| comparison == Comparison::Weak);
+            tag == "*" || is_tag(weak.unwrap_or(tag), digest) || tag == digest.as_str()
         })
     })
 }
@@ -68,7 +80,9 @@ mod tests {
             headers.insert(name, text.replace("DIGEST", digest.as_str()).parse().unwrap());
             evaluate(&headers, &digest)
         };
-        for text in ["\"DIGEST\"", "W/\"DIGEST\"", "\"other\", \"DIGEST\"", "*", "DIGEST"] {
+        assert_eq!(check(IF_NONE_MATCH, "W/\"DIGEST\""), Condition::NotModified);
+        assert_eq!(check(IF_MATCH, "W/\"DIGEST\""), Condition::Failed, "a strong comparison");
+        for text in ["\"DIGEST\"", "\"other\", \"DIGEST\"", "*", "DIGEST"] {
             assert_eq!(check(IF_NONE_MATCH, text), Condition::NotModified, "{text}");
             assert_eq!(check(IF_MATCH, text), Condition::Met, "{text}");
         }

@@ -214,7 +214,7 @@ impl Endpoint {
             _ if read_only => "GET, HEAD",
             Self::Manifest(..) => "DELETE, GET, HEAD, PUT",
             Self::Blob(..) => "DELETE, GET, HEAD",
-            Self::Uploads(_) => "POST",
+            Self::Uploads(_) => "GET, HEAD, POST",
             Self::Upload(..) => "DELETE, GET, HEAD, PATCH, PUT",
         }
     }
@@ -288,6 +288,10 @@ impl Route {
                 } else {
                     Self::GetBlob { name, digest }
                 }
+            }
+            // No session is called nothing.
+            (Endpoint::Uploads(_), "GET" | "HEAD") => {
+                return Err(RouteError::Invalid(Error::coded(ErrorCode::BLOB_UPLOAD_UNKNOWN)));
             }
             (Endpoint::Uploads(name), _) => Self::StartUpload { name, start: StartQuery::parse(query)? },
             (Endpoint::Upload(name, id), method) => {

@@ -51,7 +51,7 @@ impl Manifests {
 
     /// The type of a stored manifest. What it says itself counts; where it says nothing, what it was
     /// pushed as, if that was not what its form suggests.
-    async fn media_type(&self, digest: &Digest, payload: &[u8]) -> Result<MediaType> {
+    pub(crate) async fn media_type(&self, digest: &Digest, payload: &[u8]) -> Result<MediaType> {
         let in_bytes = TypeInBytes::of(payload);
         if let TypeInBytes::Stated(media_type) = in_bytes {
             return Ok(media_type);
@@ -90,10 +90,14 @@ impl ManifestStore for Manifests {
         // Content, then that it is in the repository, then tags: none ever leads to nothing.
         let mut batch = Batch::new().put(data, manifest.payload().clone());
         if document.media_type.is_empty()
-            && detect_media_type(manifest.payload()).as_ref() != Some(manifest.media_type())
             && let Some(path) = layout::revision_media_type(name, digest)
         {
-            batch = batch.put(path, Bytes::copy_from_slice(manifest.media_type().as_str().as_bytes()));
+            // The type of the last push counts, so that of an earlier one may have to go.
+            batch = if detect_media_type(manifest.payload()).as_ref() == Some(manifest.media_type()) {
+                batch.delete(path)
+            } else {
+                batch.put(path, Bytes::copy_from_slice(manifest.media_type().as_str().as_bytes()))
+            };
         }
         if let Some(subject) = document.subject_digest()
             && let Some(path) = layout::referrer(name, &subject, digest)

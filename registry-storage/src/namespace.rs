@@ -8,7 +8,6 @@ use registry_core::{
     Repository, RepositoryName, RepositoryRemover, RequestContext, Result, StorageDriver,
 };
 
-use crate::cache::MemoryCache;
 use crate::descriptors::LinkedDescriptors;
 use crate::global::{ContentStore, DirectoryRemover};
 use crate::referrers::Scans;
@@ -28,6 +27,7 @@ pub(crate) struct Shared {
     pub(crate) layer: Option<Arc<dyn BlobDescriptorsLayer>>,
     pub(crate) deletes: bool,
     pub(crate) redirects: bool,
+    pub(crate) read_only: bool,
     pub(crate) tag_concurrency: usize,
     pub(crate) scans: Scans,
 }
@@ -69,12 +69,14 @@ pub struct StorageNamespaceBuilder {
     layer: Option<Arc<dyn BlobDescriptorsLayer>>,
     deletes: bool,
     redirects: bool,
+    read_only: bool,
     tag_concurrency: usize,
 }
 
 impl StorageNamespaceBuilder {
-    /// Remembers what is known about content in `cache`; `None` remembers nothing. Without this call, a
-    /// [`MemoryCache`] of its default size.
+    /// Remembers in `cache` that content is stored; without this call nothing is remembered. For stores
+    /// that are far away. Who removes content behind the registry's back, as a garbage collection by
+    /// another program does, has to clear the cache.
     #[must_use]
     pub fn descriptor_cache(mut self, cache: Option<Arc<dyn DescriptorCache>>) -> Self {
         self.cache = cache;
@@ -103,7 +105,15 @@ impl StorageNamespaceBuilder {
         self
     }
 
-    /// How many tags are looked at at once when a manifest is deleted; at least one.
+    /// Whether nothing is written that nobody asked for: what a scan for referrers finds stays in memory
+    /// then. That clients write is prevented elsewhere.
+    #[must_use]
+    pub fn read_only(mut self, read_only: bool) -> Self {
+        self.read_only = read_only;
+        self
+    }
+
+    /// How many tags are looked at at once, for a list and when a manifest is deleted; at least one.
     #[must_use]
     pub fn tag_concurrency(mut self, limit: usize) -> Self {
         self.tag_concurrency = limit.max(1);
@@ -118,6 +128,7 @@ impl StorageNamespaceBuilder {
             layer: self.layer,
             deletes: self.deletes,
             redirects: self.redirects,
+            read_only: self.read_only,
             tag_concurrency: self.tag_concurrency,
             scans: Scans::default(),
         };
@@ -130,10 +141,11 @@ impl StorageNamespace {
     pub fn builder(driver: Arc<dyn StorageDriver>) -> StorageNamespaceBuilder {
         StorageNamespaceBuilder {
             driver,
-            cache: Some(Arc::new(MemoryCache::default())),
+            cache: None,
             layer: None,
             deletes: true,
             redirects: true,
+            read_only: false,
             tag_concurrency: std::thread::available_parallelism().map_or(4, usize::from).max(8),
         }
     }

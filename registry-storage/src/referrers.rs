@@ -10,7 +10,7 @@
 //! passed; `scanned` tells which revisions need not be read again. Manifests under the referrers tag
 //! scheme are revisions like all others and found in the same way.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -19,12 +19,11 @@ use futures::{StreamExt, TryStreamExt, stream};
 use registry_core::{
     Algorithm, Batch, Descriptor, Digest, Error, ListMode, ListRequest, Manifest, ManifestDocument, Page,
     PageRequest, ReferrerFilter, RepositoryName, Result, StorageDriverExt, StorageError,
-    manifest::detect_media_type,
 };
 use tokio::time::Instant;
 
 use crate::layout;
-use crate::manifests::READ_LIMIT;
+use crate::manifests::{Manifests, READ_LIMIT};
 use crate::namespace::Shared;
 
 /// How long a scan holds. What another registry pushes into the same store is found after it.
@@ -39,21 +38,35 @@ const ENTRY_LIMIT: u64 = 2 * Manifest::MAX_LEN as u64;
 /// The most bytes of the list of scanned revisions; beyond it, they are scanned again.
 const SCANNED_LIMIT: u64 = 64 << 20;
 
-/// When each repository was last scanned. A repository that is being scanned is locked.
+/// The last scan of each repository. A repository that is being scanned is locked.
 #[derive(Debug, Default)]
-pub(crate) struct Scans(Mutex<HashMap<RepositoryName, Arc<tokio::sync::Mutex<Option<Instant>>>>>);
+pub(crate) struct Scans(Mutex<HashMap<RepositoryName, Arc<tokio::sync::Mutex<Option<Scan>>>>>);
 
 impl Scans {
     /// How many repositories are remembered before those at rest are forgotten.
     const LIMIT: usize = 10_000;
 
-    fn of(&self, name: &RepositoryName) -> Arc<tokio::sync::Mutex<Option<Instant>>> {
+    fn of(&self, name: &RepositoryName) -> Arc<tokio::sync::Mutex<Option<Scan>>> {
         let mut scans = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if scans.len() >= Self::LIMIT {
             scans.retain(|_, scan| Arc::strong_count(scan) > 1);
         }
         Arc::clone(scans.entry(name.clone()).or_default())
     }
+}
+
+/// When a repository was scanned, and what could not be saved then, because the store is read-only or full.
+#[derive(Debug, Clone)]
+pub(crate) struct Scan {
+    at: Instant,
+    unsaved: Arc<Vec<Referrer>>,
+}
+
+/// A manifest that refers to a subject.
+#[derive(Debug)]
+struct Referrer {
+    subject: Digest,
+    descriptor: Descriptor,
 }
 
 /// The file of an entry.
@@ -82,11 +95,13 @@ impl Referrers {
         page: &PageRequest,
     ) -> Result<Page<Descriptor>> {
         let Some(dir) = layout::subject_referrers(&self.name, subject) else { return Ok(Page::default()) };
-        self.ensure_scanned().await?;
+        let unsaved = self.ensure_scanned().await?;
         let after = page.after.as_deref().map(Digest::parse).transpose()?;
         let mut after = after.as_ref().map(layout::referrer_name);
-        let mut referrers = Vec::new();
-        while page.limit > 0 && referrers.len() <= page.limit {
+        let mut referrers = self.present(&unsaved, subject, after.as_deref()).await?;
+        referrers.retain(|referrer| filter.matches(referrer));
+        let in_memory = referrers.len();
+        while page.limit > 0 && referrers.len() - in_memory <= page.limit {
             let request = ListRequest::children(page.limit + 1).after(after.take());
             let found = self.shared.driver.list(&dir, &request).await?;
             after = found.entries.last().map(|entry| entry.name.clone());
@@ -101,18 +116,48 @@ impl Referrers {
                 break;
             }
         }
+        if in_memory > 0 {
+            referrers.sort_by_key(|referrer| layout::referrer_name(&referrer.digest));
+            referrers.dedup_by(|a, b| a.digest == b.digest);
+        }
         Ok(Page::cut(referrers, page.limit))
+    }
+
+    /// Those of what a scan could not save that refer to the subject, come after `after`, and are still in
+    /// the repository.
+    async fn present(
+        &self,
+        unsaved: &[Referrer],
+        subject: &Digest,
+        after: Option<&str>,
+    ) -> Result<Vec<Descriptor>> {
+        let mut present = Vec::new();
+        for Referrer { descriptor, .. } in unsaved.iter().filter(|referrer| referrer.subject == *subject) {
+            let follows =
+                after.is_none_or(|after| layout::referrer_name(&descriptor.digest).as_str() > after);
+            if follows && self.has_revision(&descriptor.digest).await? {
+                present.push(descriptor.clone());
+            }
+        }
+        Ok(present)
+    }
+
+    async fn has_revision(&self, digest: &Digest) -> Result<bool> {
+        match layout::revision_link(&self.name, digest) {
+            Some(revision) => Ok(self.shared.driver.exists(&revision).await?),
+            None => Ok(false),
+        }
     }
 
     /// An entry, if its manifest is in the repository.
     async fn entry(&self, subject: &Digest, digest: Digest) -> Result<Option<Descriptor>> {
-        let driver = &self.shared.driver;
-        let Some(revision) = layout::revision_link(&self.name, &digest) else { return Ok(None) };
         let Some(path) = layout::referrer(&self.name, subject, &digest) else { return Ok(None) };
-        if !driver.exists(&revision).await? {
+        if !self.has_revision(&digest).await? {
             return Ok(None);
         }
-        let Some(content) = driver.get_if_present(&path, ENTRY_LIMIT).await? else { return Ok(None) };
+        let Some(content) = self.shared.driver.get_if_present(&path, ENTRY_LIMIT).await? else {
+            return Ok(None);
+        };
         match serde_json::from_slice(&content) {
             Ok(descriptor) => Ok(Some(descriptor)),
             Err(error) => {
@@ -122,24 +167,24 @@ impl Referrers {
         }
     }
 
-    /// Makes sure that every manifest that was here a minute ago has been looked at.
-    async fn ensure_scanned(&self) -> Result<()> {
-        let scan = self.shared.scans.of(&self.name);
-        let mut last = scan.lock_owned().await;
-        if last.is_some_and(|last| last.elapsed() < SCAN_HOLDS) {
-            return Ok(());
+    /// Makes sure that every manifest that was here a minute ago has been looked at. Returns what was
+    /// found and could not be saved.
+    async fn ensure_scanned(&self) -> Result<Arc<Vec<Referrer>>> {
+        let mut last = self.shared.scans.of(&self.name).lock_owned().await;
+        if let Some(scan) = last.as_ref().filter(|scan| scan.at.elapsed() < SCAN_HOLDS) {
+            return Ok(Arc::clone(&scan.unsaved));
         }
         let this = self.clone();
         // A task of its own, so that the work is not lost when the client that caused it goes away.
         let task = tokio::spawn(async move {
-            this.scan().await?;
-            *last = Some(Instant::now());
-            Ok(())
+            let unsaved = Arc::new(this.scan().await?);
+            *last = Some(Scan { at: Instant::now(), unsaved: Arc::clone(&unsaved) });
+            Ok(unsaved)
         });
         task.await.map_err(|error| Error::internal("scanning for referrers", error))?
     }
 
-    async fn scan(&self) -> Result<()> {
+    async fn scan(&self) -> Result<Vec<Referrer>> {
         let driver = &self.shared.driver;
         let present = self.revisions().await?;
         let path = layout::referrers_scanned(&self.name);
@@ -152,20 +197,35 @@ impl Referrers {
         let fresh: Vec<Digest> =
             present.iter().filter(|digest| !known.contains(digest.as_str())).cloned().collect();
         if fresh.is_empty() {
-            return Ok(());
+            return Ok(Vec::new());
         }
         let count = fresh.len();
-        let entries: BTreeMap<_, _> = stream::iter(fresh)
+        let found: Vec<Referrer> = stream::iter(fresh)
             .map(|digest| self.examine(digest))
             .buffer_unordered(CONCURRENCY)
-            .try_filter_map(|entry| async move { Ok(entry) })
+            .try_filter_map(|found| async move { Ok(found) })
             .try_collect()
             .await?;
-        tracing::info!(repository = %self.name, manifests = count, referrers = entries.len(), "scanned for referrers");
-        let batch = entries.into_iter().fold(Batch::new(), |batch, (path, content)| batch.put(path, content));
+        tracing::info!(repository = %self.name, manifests = count, referrers = found.len(), "scanned for referrers");
+        if self.shared.read_only {
+            return Ok(found);
+        }
+        let mut batch = Batch::new();
+        for Referrer { subject, descriptor } in &found {
+            if let Some(path) = layout::referrer(&self.name, subject, &descriptor.digest) {
+                batch = batch.put(path, encode(descriptor)?);
+            }
+        }
         let lines: Vec<&str> = present.iter().map(Digest::as_str).collect();
         // Last, and not before the entries are durable: what is called scanned is not looked at again.
-        Ok(driver.apply(batch.then().put(path, lines.join("\n"))).await?)
+        match driver.apply(batch.then().put(path, lines.join("\n"))).await {
+            Ok(()) => Ok(Vec::new()),
+            Err(error @ (StorageError::ReadOnly { .. } | StorageError::Full { .. })) => {
+                tracing::warn!(repository = %self.name, %error, "what was scanned is kept in memory");
+                Ok(found)
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Every revision of the repository, in order.
@@ -180,8 +240,8 @@ impl Referrers {
         Ok(digests)
     }
 
-    /// The entry that a manifest should have, if it refers to a subject.
-    async fn examine(&self, digest: Digest) -> Result<Option<(registry_core::StoragePath, Bytes)>> {
+    /// What a manifest refers to, if it does.
+    async fn examine(&self, digest: Digest) -> Result<Option<Referrer>> {
         let Some(data) = layout::blob_data(&digest) else { return Ok(None) };
         let payload = match self.shared.driver.get_if_present(&data, READ_LIMIT).await {
             Ok(Some(payload)) => payload,
@@ -189,12 +249,10 @@ impl Referrers {
             Err(error) => return Err(error.into()),
         };
         let Ok(document) = ManifestDocument::parse(&payload) else { return Ok(None) };
-        let (Some(subject), Some(media_type)) = (document.subject_digest(), detect_media_type(&payload))
-        else {
-            return Ok(None);
-        };
-        let Some(path) = layout::referrer(&self.name, &subject, &digest) else { return Ok(None) };
+        let Some(subject) = document.subject_digest() else { return Ok(None) };
+        let manifests = Manifests::new(Arc::clone(&self.shared), self.name.clone());
+        let media_type = manifests.media_type(&digest, &payload).await?;
         let descriptor = Manifest::from_stored(media_type, digest, payload).descriptor();
-        Ok(Some((path, encode(&document.referrer_descriptor(descriptor))?)))
+        Ok(Some(Referrer { subject, descriptor: document.referrer_descriptor(descriptor) }))
     }
 }

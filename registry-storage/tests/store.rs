@@ -258,6 +258,46 @@ async fn referrers_that_another_registry_took_in_are_found() {
 }
 
 #[tokio::test]
+async fn a_store_that_is_only_read_is_scanned_without_writing() {
+    let driver = MemoryDriver::new();
+    let builder = StorageNamespace::builder(Arc::new(driver.clone())).read_only(true);
+    let store = Store { driver, namespace: builder.build() };
+    let subject = Algorithm::Sha256.digest(b"subject");
+    let mut expected = Vec::new();
+    for n in 0..5 {
+        let payload = format!(
+            r#"{{"schemaVersion":2,"artifactType":"a/{}","n":{n},"subject":{{"digest":"{subject}"}}}}"#,
+            n % 2
+        );
+        let digest = Algorithm::Sha256.digest(payload.as_bytes());
+        let hex = digest.encoded();
+        store.put(&format!("/blobs/sha256/{}/{hex}/data", &hex[..2]), payload).await;
+        let link = format!("/repositories/a/_manifests/revisions/sha256/{hex}/link");
+        store.put(&link, digest.to_string()).await;
+        expected.push(digest);
+    }
+    expected.sort();
+    let before = store.files("").await;
+    let manifests = store.repository("a").await.manifests();
+    let mut found = Vec::new();
+    let mut page = PageRequest::first(2);
+    loop {
+        let part = manifests.referrers(&subject, &ReferrerFilter::default(), &page).await.unwrap();
+        assert!(part.items.len() <= 2);
+        found.extend(part.items.into_iter().map(|item| item.digest));
+        if !part.more {
+            break;
+        }
+        page = PageRequest::after(2, found.last().map(ToString::to_string).unwrap());
+    }
+    assert_eq!(found, expected);
+    let filter = ReferrerFilter { artifact_type: Some("a/1".to_owned()) };
+    let filtered = manifests.referrers(&subject, &filter, &PageRequest::first(10)).await.unwrap();
+    assert_eq!(filtered.items.len(), 2);
+    assert_eq!(store.files("").await, before, "nothing was written");
+}
+
+#[tokio::test]
 async fn a_repository_is_removed_without_those_below_it() {
     let store = Store::new();
     for name in ["a", "a/b"] {

@@ -9,7 +9,7 @@ use registry_core::{
 };
 use registry_http::{HttpOptions, RegistryService};
 use registry_middleware::{EventListener, ManifestValidation, MiddlewareNamespace, ReferenceCheck};
-use registry_storage::{MemoryCache, StorageNamespace};
+use registry_storage::StorageNamespace;
 
 /// A registry: a namespace over a driver with all middleware around both, and an access controller.
 #[derive(Debug, Clone)]
@@ -30,7 +30,7 @@ impl Registry {
         RegistryBuilder {
             driver,
             access: Arc::new(Anonymous),
-            cache: Some(Arc::new(MemoryCache::default())),
+            cache: None,
             layer: None,
             events: None,
             storage: Vec::new(),
@@ -39,6 +39,7 @@ impl Registry {
             validation: Some(ManifestValidation::default()),
             deletes: true,
             redirects: true,
+            read_only: false,
             tag_concurrency: None,
         }
     }
@@ -79,6 +80,7 @@ pub struct RegistryBuilder {
     validation: Option<ManifestValidation>,
     deletes: bool,
     redirects: bool,
+    read_only: bool,
     tag_concurrency: Option<usize>,
 }
 
@@ -138,8 +140,9 @@ impl RegistryBuilder {
         self
     }
 
-    /// Remembers what is known about content; `None` remembers nothing. Without this call, a
-    /// [`MemoryCache`] of its default size.
+    /// Remembers that content is stored; without this call nothing is remembered. For stores that are far
+    /// away. Who removes content behind the registry's back, as a garbage collection by another program
+    /// does, has to clear the cache.
     pub fn descriptor_cache(mut self, cache: Option<Arc<dyn DescriptorCache>>) -> Self {
         self.cache = cache;
         self
@@ -176,7 +179,14 @@ impl RegistryBuilder {
         self
     }
 
-    /// How many tags are looked at at once when a manifest is deleted.
+    /// Whether nothing is written that nobody asked for, such as an index of what a scan has found. That
+    /// clients write is prevented by [`HttpOptions::with_read_only`] or the `ReadOnly` middleware.
+    pub fn read_only(mut self, read_only: bool) -> Self {
+        self.read_only = read_only;
+        self
+    }
+
+    /// How many tags are looked at at once, for a list and when a manifest is deleted.
     pub fn tag_concurrency(mut self, limit: usize) -> Self {
         self.tag_concurrency = Some(limit);
         self
@@ -195,7 +205,8 @@ impl RegistryBuilder {
             .descriptor_cache(self.cache)
             .blob_descriptors_layer(self.layer)
             .deletes(self.deletes)
-            .redirects(self.redirects);
+            .redirects(self.redirects)
+            .read_only(self.read_only);
         if let Some(limit) = self.tag_concurrency {
             storage = storage.tag_concurrency(limit);
         }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use futures::future::join_all;
 use registry_core::{Batch, Change, Durability, PutMode, StorageDriver, StorageError};
 
 use super::{exists, get, is_file, path, put};
@@ -235,4 +236,30 @@ pub async fn relaxed_steps_are_visible_too(driver: Arc<dyn StorageDriver>) {
     assert_eq!(get(&*driver, "/file").await, "put");
     assert_eq!(get(&*driver, "/to").await, "moved");
     assert!(!exists(&*driver, "/from").await && !exists(&*driver, "/clutter/a").await);
+}
+
+/// A file that is written while a directory above it is deleted is there afterwards or is not; neither
+/// the one who writes nor the one who deletes hears of it.
+pub async fn a_directory_is_deleted_while_it_is_written(driver: Arc<dyn StorageDriver>) {
+    for round in 0..200 {
+        let (deep, work) = (path("/dir/sub/put/deep/file"), path(&format!("/work/{round}")));
+        put(&*driver, "/dir/sub/other/file", "x").await;
+        put(&*driver, work.as_str(), "x").await;
+        let batches = [
+            ("put", Batch::new().put(deep.clone(), "x")),
+            ("rename", Batch::new().rename(work, path("/dir/sub/moved/file"))),
+            ("delete", Batch::new().delete(path("/dir/sub"))),
+        ];
+        let tasks = batches.map(|(what, batch)| {
+            let driver = Arc::clone(&driver);
+            tokio::spawn(async move { (what, driver.apply(batch).await) })
+        });
+        for outcome in join_all(tasks).await {
+            let (what, applied) = outcome.expect("no task panics");
+            applied.unwrap_or_else(|error| panic!("the {what} of round {round} failed: {error:?}"));
+        }
+        if is_file(&*driver, deep.as_str()).await {
+            assert_eq!(get(&*driver, deep.as_str()).await, "x", "a file appears whole or not at all");
+        }
+    }
 }

@@ -14,7 +14,8 @@ use super::StoragePath;
 ///
 /// When [`StorageDriver::apply`](super::StorageDriver::apply) returns, every step is durable that is
 /// not [relaxed](Durability::Relaxed). A batch is not atomic: readers may see some stages without the
-/// next. Every step can be repeated.
+/// next. Every step can be repeated; a repeated create finds what it has made, and a repeated rename that
+/// its source has gone.
 ///
 /// ```
 /// use registry_core::{Batch, StoragePath};

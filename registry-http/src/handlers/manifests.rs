@@ -141,7 +141,14 @@ async fn read(call: &Call, body: RequestBody) -> Result<Bytes, Error> {
 /// The type that the manifest is pushed as; without a header, what it says itself.
 fn media_type(call: &Call, payload: &[u8]) -> Result<MediaType, Error> {
     match call.parts.headers.get(CONTENT_TYPE) {
-        Some(header) => Ok(MediaType::from_header(header.to_str().unwrap_or_default())?),
+        Some(header) => {
+            let pushed_as = MediaType::from_header(header.to_str().unwrap_or_default())?;
+            // Letter case means nothing in a header; the bytes' own spelling counts.
+            match detect_media_type(payload) {
+                Some(detected) if detected.as_str().eq_ignore_ascii_case(pushed_as.as_str()) => Ok(detected),
+                _ => Ok(pushed_as),
+            }
+        }
         None => {
             // Says what is wrong with the content, if something is, before that nothing says its type.
             ManifestDocument::parse(payload)?;

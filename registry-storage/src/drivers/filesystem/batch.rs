@@ -12,7 +12,7 @@ use super::durable::{Sync, sync_all};
 use super::{Failure, NAME, Shared, io_error};
 
 /// How often a step is tried that loses its directory to somebody who deletes it.
-const TRIES: usize = 5;
+const TRIES: usize = 100;
 
 /// Applies a batch. `content` is synced together with the files of the batch, before any step is
 /// visible. Runs on a blocking thread.
@@ -112,9 +112,9 @@ impl Run<'_> {
                     .map_err(|error| io_error("write", &path, error))?;
             }
             Action::Rename { from, source } => {
-                with_parents(&location, || fs::rename(&source, &location)).map_err(|error| {
-                    // Only the source can be missing: the way to the target has been made.
-                    io_error("rename", &from, error)
+                rename(&source, &location).map_err(|error| match error {
+                    RenameError::NoSource => StorageError::NotFound { driver: NAME, path: from },
+                    RenameError::Io(error) => io_error("rename", &path, error),
                 })?;
                 if durability == Durability::Synced
                     && let Some(parent) = source.parent()
@@ -221,22 +221,42 @@ impl Drop for Temporary {
     }
 }
 
-/// Does something in the directory of `target`, which is made if it is missing.
+/// Does something in the directory of `target`, which is made if it is missing. `work` fails with
+/// [`io::ErrorKind::NotFound`] for that reason alone.
 fn with_parents<T>(target: &Path, mut work: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    let parent = target.parent().unwrap_or(target);
     for _ in 0..TRIES {
         match work() {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let Some(parent) = target.parent() else { return Err(error) };
-                if parent.is_dir() {
-                    // The directory was there, or has just come: something else is missing.
-                    return work();
-                }
-                fs::create_dir_all(parent)?;
-            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => match fs::create_dir_all(parent) {
+                // Somebody deletes a directory above while it is being made.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                made => made?,
+            },
             result => return result,
         }
     }
     work()
+}
+
+/// Moves a file, unless there is none, to a place whose directory is made if it is missing.
+fn rename(source: &Path, target: &Path) -> Result<(), RenameError> {
+    let mut gone = false;
+    let moved = with_parents(target, || match fs::rename(source, target) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound && !source.try_exists()? => {
+            gone = true;
+            Ok(())
+        }
+        result => result,
+    });
+    match moved {
+        Ok(()) if gone => Err(RenameError::NoSource),
+        result => result.map_err(RenameError::Io),
+    }
+}
+
+enum RenameError {
+    NoSource,
+    Io(io::Error),
 }
 
 /// Removes a file or a directory with everything below it; whether there was anything.
