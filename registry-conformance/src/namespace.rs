@@ -98,6 +98,8 @@ macro_rules! __namespace_cases {
                 a_tag_that_is_expected_absent_is_not_moved,
                 the_tags_of_a_manifest_are_found,
                 a_tag_that_moves_points_at_the_old_or_the_new,
+                a_tag_is_not_set_to_what_is_not_there,
+                a_delete_leaves_no_tag_without_a_manifest,
             }
             namespace::referrers {
                 referrers_are_described,

@@ -39,7 +39,7 @@ pub trait ManifestStore: fmt::Debug + Send + Sync {
     async fn put(&self, manifest: &Manifest, options: PutManifest) -> Result<Descriptor>;
 
     /// Removes a manifest and every tag that points at it (end-9). Tags go first, so none is left
-    /// pointing at nothing, unless it is set while the manifest is being removed.
+    /// pointing at nothing; one that is set meanwhile goes with the manifest or comes after it.
     ///
     /// # Errors
     /// [`Error::ManifestUnknown`](crate::Error::ManifestUnknown).

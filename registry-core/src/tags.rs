@@ -23,8 +23,9 @@ pub trait TagStore: fmt::Debug + Send + Sync {
     /// [`ManifestStore::put`](crate::ManifestStore::put). Atomic: readers see the old or the new.
     ///
     /// # Errors
-    /// [`Error::TagExists`](crate::Error::TagExists) if the tag was expected to be absent; of several
-    /// that ask for that at once, one succeeds.
+    /// [`Error::ManifestUnknown`](crate::Error::ManifestUnknown) if the manifest is not in the repository;
+    /// [`Error::TagExists`](crate::Error::TagExists) if the tag was expected to be absent; of several that
+    /// ask for that at once, one succeeds.
     async fn set(&self, tag: &Tag, target: &Descriptor, expect: TagExpect) -> Result<()>;
 
     /// Removes a tag and nothing else (end-9).

@@ -30,6 +30,7 @@ mod drivers;
 mod global;
 mod layout;
 mod link;
+mod locks;
 mod manifests;
 mod namespace;
 mod referrers;

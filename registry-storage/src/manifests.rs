@@ -114,6 +114,7 @@ impl ManifestStore for Manifests {
         for tag in &options.tags {
             batch = batch.put(layout::tag_current(name, tag), link::content(digest));
         }
+        let _shared = self.shared.locks.share(name).await;
         self.shared.driver.apply(batch).await?;
         Ok(manifest.descriptor())
     }
@@ -122,6 +123,7 @@ impl ManifestStore for Manifests {
         self.shared.check_deletes()?;
         let dir = layout::revision_dir(&self.name, digest).ok_or_else(|| self.unknown(digest))?;
         let link = layout::revision_link(&self.name, digest).ok_or_else(|| self.unknown(digest))?;
+        let _alone = self.shared.locks.alone(&self.name).await;
         if !self.shared.driver.exists(&link).await? {
             return Err(self.unknown(digest));
         }

@@ -10,6 +10,7 @@ use registry_core::{
 
 use crate::descriptors::LinkedDescriptors;
 use crate::global::{ContentStore, DirectoryRemover};
+use crate::locks::RepositoryLocks;
 use crate::referrers::Scans;
 use crate::repository::StorageRepository;
 
@@ -30,6 +31,7 @@ pub(crate) struct Shared {
     pub(crate) read_only: bool,
     pub(crate) tag_concurrency: usize,
     pub(crate) scans: Scans,
+    pub(crate) locks: RepositoryLocks,
 }
 
 impl Shared {
@@ -131,6 +133,7 @@ impl StorageNamespaceBuilder {
             read_only: self.read_only,
             tag_concurrency: self.tag_concurrency,
             scans: Scans::default(),
+            locks: RepositoryLocks::default(),
         };
         StorageNamespace { shared: Arc::new(shared) }
     }

@@ -77,6 +77,14 @@ impl TagStore for Tags {
             TagExpect::Any => batch.put(current, content),
             TagExpect::Absent => batch.create(current, content),
         };
+        let _shared = self.shared.locks.share(&self.name).await;
+        let manifest = layout::revision_link(&self.name, &target.digest).ok_or_else(unsupported)?;
+        if !self.shared.driver.exists(&manifest).await? {
+            return Err(Error::ManifestUnknown {
+                repository: self.name.clone(),
+                reference: Reference::Digest(target.digest.clone()),
+            });
+        }
         match self.shared.driver.apply(batch).await {
             Err(StorageError::AlreadyExists { .. }) if expect == TagExpect::Absent => {
                 Err(Error::TagExists { repository: self.name.clone(), tag: tag.clone() })

@@ -155,3 +155,37 @@ pub async fn a_tag_that_moves_points_at_the_old_or_the_new(namespace: Arc<dyn Na
     }
     mover.await.unwrap();
 }
+
+/// Only a manifest of the repository can be tagged.
+pub async fn a_tag_is_not_set_to_what_is_not_there(namespace: Arc<dyn Namespace>) {
+    let one = repository(&namespace, "one").await;
+    publish(&repository(&namespace, "two").await, &image("elsewhere"), &[]).await;
+    for expect in [TagExpect::Any, TagExpect::Absent] {
+        let set = one.tags().set(&tag("a"), &image("elsewhere").descriptor(), expect).await;
+        refused!(set, Error::ManifestUnknown { .. }, "a manifest of another repository");
+    }
+    refused!(one.tags().get(&tag("a")).await, Error::ManifestUnknown { .. }, "no tag was set");
+}
+
+/// Whoever pushes or tags at the same moment comes before the delete or after it.
+pub async fn a_delete_leaves_no_tag_without_a_manifest(namespace: Arc<dyn Namespace>) {
+    let one = repository(&namespace, "one").await;
+    let pushed = image("x");
+    for _ in 0..30 {
+        publish(&one, &pushed, &["a"]).await;
+        let publishing = publish(&one, &pushed, &["b", "c"]);
+        let target = pushed.descriptor();
+        let (tags, d) = (one.tags(), tag("d"));
+        let tagging = tags.set(&d, &target, TagExpect::Any);
+        let manifests = one.manifests();
+        let deleting = manifests.delete(pushed.digest());
+        let ((), tagged, deleted) = futures::join!(publishing, tagging, deleting);
+        deleted.unwrap();
+        assert!(matches!(tagged, Ok(()) | Err(Error::ManifestUnknown { .. })), "{tagged:?}");
+        let there = one.manifests().get(pushed.digest()).await.is_ok();
+        for text in ["a", "b", "c", "d"] {
+            let points = one.tags().get(&tag(text)).await.is_ok();
+            assert!(there || !points, "{text} points at a manifest that is gone");
+        }
+    }
+}
