@@ -237,12 +237,15 @@ impl Session {
         let target = layout::blob_data(&expected).ok_or_else(unsupported)?;
         let link_path = layout::layer_link(&name, &expected).ok_or_else(unsupported)?;
         let descriptor = Descriptor::blob(expected.clone(), size);
-        // Content that is there already is replaced all the same: it may be what a crash left of it.
-        let mut batch = Batch::new().rename(layout::upload_data(&name, &id), target);
+        // The link first: until the content is there it counts as none, and a commit that was cut short
+        // between the two finds its bytes where they were when it is asked for again.
         let linked_here = shared.layer.is_none();
+        let mut batch = Batch::new();
         if linked_here {
-            batch = batch.then().put(link_path, link::content(&expected));
+            batch = batch.put(link_path, link::content(&expected)).then();
         }
+        // Content that is there already is replaced all the same: it may be what a crash left of it.
+        let batch = batch.rename(layout::upload_data(&name, &id), target);
         let session = Change::Delete { path: layout::upload_dir(&name, &id) };
         file.commit(batch.then().step(session, Durability::Relaxed)).await?;
         shared.content.remember(&descriptor).await;

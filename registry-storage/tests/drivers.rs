@@ -1,5 +1,7 @@
 //! The built-in drivers against the driver suite.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::sync::Arc;
 
 use registry_core::StorageDriver;

@@ -1,12 +1,14 @@
 //! Pushes and deletes over a store that fails at any one of its calls.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::sync::Arc;
 
 use registry_core::{Namespace, StorageDriver};
 use registry_storage::{FilesystemDriver, MemoryDriver, StorageNamespace};
 
-fn over(driver: Arc<dyn StorageDriver>) -> impl Future<Output = Arc<dyn Namespace>> {
-    async { Arc::new(StorageNamespace::builder(driver).build()) as Arc<dyn Namespace> }
+async fn over(driver: Arc<dyn StorageDriver>) -> Arc<dyn Namespace> {
+    Arc::new(StorageNamespace::builder(driver).build())
 }
 
 async fn filesystem() -> (Arc<dyn StorageDriver>, tempfile::TempDir) {

@@ -1,5 +1,7 @@
 //! The storage-backed namespace against the namespace suite, over each built-in driver.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::sync::Arc;
 
 use registry_core::{Namespace, StorageDriver};

@@ -1,4 +1,6 @@
 //! Whole stacks against the suites of their parts: each driver behind pass-through wrappers of every hook
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 //! has to be what it is without them.
 
 use std::sync::Arc;

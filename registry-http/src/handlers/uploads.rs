@@ -39,9 +39,17 @@ pub(super) async fn start(
     };
     match query.digest {
         Some(digest) => {
-            let writer = receive(call, writer, body).await?;
-            let descriptor = writer.commit(&digest).await?;
-            Ok(created(call, name, &descriptor.digest))
+            let id = writer.id().clone();
+            match take_whole(call, writer, body, &digest).await {
+                Ok(()) => Ok(created(call, name, &digest)),
+                Err(error) => {
+                    // Nobody has been told of the session, so nobody could go on with it.
+                    if let Ok(session) = blobs.resume(&id).await {
+                        let _ = session.cancel().await;
+                    }
+                    Err(error.into())
+                }
+            }
         }
         None => {
             let min_chunk_size = writer.min_chunk_size();
@@ -73,7 +81,7 @@ pub(super) async fn patch(
     let blobs = call.repository(name).await?.blobs();
     let offset = call.shared.signer.verify(state, name, id)?;
     let writer = hold(call, name, blobs.as_ref(), id, offset).await?;
-    let writer = receive(call, writer, body).await?;
+    let writer = append(call, writer, body).await?;
     let status = status_of(writer.as_ref());
     writer.close().await?;
     Ok(progress(call, name, &status, StatusCode::ACCEPTED))
@@ -104,7 +112,7 @@ pub(super) async fn finish(
         }
         held => held?,
     };
-    let writer = receive(call, writer, body).await?;
+    let writer = append(call, writer, body).await?;
     let descriptor = writer.commit(&digest).await?;
     Ok(created(call, name, &descriptor.digest))
 }
@@ -184,14 +192,39 @@ fn content_range(headers: &HeaderMap) -> Result<Option<ContentRange>, Error> {
     Ok(Some(ContentRange::parse(header.to_str().unwrap_or_default())?))
 }
 
-/// Writes the body of a request to a session. Whatever its media type: it is the bytes of a blob.
-///
-/// If the client stops half-way, what came is kept, and the session can be resumed.
-async fn receive(
+/// Takes a whole blob in one request.
+async fn take_whole(
     call: &Call,
     mut writer: Box<dyn BlobWriter>,
-    mut body: RequestBody,
+    body: RequestBody,
+    digest: &Digest,
+) -> Result<(), Error> {
+    receive(call, writer.as_mut(), body).await?;
+    writer.commit(digest).await?;
+    Ok(())
+}
+
+/// Appends the body of a request to a session. If that fails half-way, what came is kept, and the session
+/// can be resumed.
+async fn append(
+    call: &Call,
+    mut writer: Box<dyn BlobWriter>,
+    body: RequestBody,
 ) -> Result<Box<dyn BlobWriter>, Error> {
+    match receive(call, writer.as_mut(), body).await {
+        Ok(()) => Ok(writer),
+        Err(error) => {
+            // The first failure is the one to report; a second one changes nothing for the client.
+            if let Err(second) = writer.close().await {
+                tracing::debug!(error = crate::error::chain(&second), "an upload could not be closed");
+            }
+            Err(error)
+        }
+    }
+}
+
+/// Writes the body of a request. Whatever its media type: it is the bytes of a blob.
+async fn receive(call: &Call, writer: &mut dyn BlobWriter, mut body: RequestBody) -> Result<(), Error> {
     let announced = content_range(&call.parts.headers)?.map(|chunk| chunk.len);
     let length = call.parts.headers.get(CONTENT_LENGTH).and_then(|len| len.to_str().ok()?.parse().ok());
     if let (Some(expected), Some(actual)) = (announced, length)
@@ -201,27 +234,22 @@ async fn receive(
     }
     let mut received = 0;
     while let Some(frame) = body.frame().await {
-        let data = match frame {
-            Ok(frame) => frame.into_data().unwrap_or_default(),
-            Err(error) => {
-                tracing::info!(%error, received, "a client broke off an upload");
-                writer.close().await?;
-                return Err(Error::UploadInvalid { reason: "the body broke off".into() });
-            }
-        };
+        let frame = frame.map_err(|error| {
+            tracing::info!(%error, received, "a client broke off an upload");
+            Error::UploadInvalid { reason: "the body broke off".into() }
+        })?;
+        let data = frame.into_data().unwrap_or_default();
         received += data.len() as u64;
         // With chunked encoding only this tells that there is more than the chunk was said to have.
         if let Some(expected) = announced.filter(|expected| received > *expected) {
-            writer.close().await?;
             return Err(Error::SizeMismatch { expected, actual: received });
         }
         writer.write(data).await?;
     }
-    if let Some(expected) = announced.or(length).filter(|expected| received != *expected) {
-        writer.close().await?;
-        return Err(Error::SizeMismatch { expected, actual: received });
+    match announced.or(length).filter(|expected| received != *expected) {
+        Some(expected) => Err(Error::SizeMismatch { expected, actual: received }),
+        None => Ok(()),
     }
-    Ok(writer)
 }
 
 fn status_of(writer: &dyn BlobWriter) -> UploadStatus {

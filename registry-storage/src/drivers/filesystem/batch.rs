@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use registry_core::{Batch, Change, Durability, PutMode, Step, StorageError, StoragePath};
 
-use super::durable::{Sync, sync_all};
+use super::durable::{Moment, Sync, parent_of, sync_all};
 use super::{Failure, NAME, Shared, io_error};
 
 /// How often a step is tried that loses its directory to somebody who deletes it.
@@ -17,7 +17,13 @@ const TRIES: usize = 100;
 /// Applies a batch. `content` is synced together with the files of the batch, before any step is
 /// visible. Runs on a blocking thread.
 pub(super) fn apply(shared: &Shared, batch: Batch, content: Option<File>) -> Result<(), Failure> {
-    let mut run = Run { shared, entries: BTreeSet::new(), then_known: Vec::new() };
+    let mut run = Run {
+        shared,
+        since: shared.durable.now(),
+        made: Vec::new(),
+        entries: BTreeSet::new(),
+        then_known: Vec::new(),
+    };
     let mut first: Vec<Sync> = content.map(Sync::Content).into_iter().collect();
     let mut stages = Vec::new();
     // All files are written and synced before anything is visible: one wait.
@@ -46,6 +52,8 @@ struct Prepared {
 }
 
 enum Action {
+    /// A put of what is there already.
+    Keep,
     /// Without a temporary file where the way to the target is blocked until an earlier step is done.
     Put {
         temporary: Option<Temporary>,
@@ -62,7 +70,7 @@ enum Action {
 impl Prepared {
     fn replaces_or_deletes(&self) -> bool {
         match &self.action {
-            Action::Put { mode: PutMode::Create, .. } => false,
+            Action::Keep | Action::Put { mode: PutMode::Create, .. } => false,
             // Something relaxed need not be there after a power cut, so it may also go early.
             Action::Delete => self.durability == Durability::Synced,
             Action::Put { mode: PutMode::Overwrite, .. } | Action::Rename { .. } => self.location.exists(),
@@ -73,26 +81,35 @@ impl Prepared {
 /// The run of one batch: what has been made visible and is not durable yet.
 struct Run<'a> {
     shared: &'a Shared,
+    since: Moment,
+    /// The directories that were made on the way.
+    made: Vec<PathBuf>,
     entries: BTreeSet<PathBuf>,
     then_known: Vec<PathBuf>,
 }
 
 impl Run<'_> {
-    fn prepare(&self, step: Step, syncs: &mut Vec<Sync>) -> Result<Prepared, Failure> {
+    fn prepare(&mut self, step: Step, syncs: &mut Vec<Sync>) -> Result<Prepared, Failure> {
         let Step { change, durability } = step;
         let (path, action) = match change {
+            Change::Put { path, content, mode: PutMode::Overwrite }
+                if is_there(&self.shared.locate(&path), &content) =>
+            {
+                (path, Action::Keep)
+            }
             Change::Put { path, content, mode } => {
                 let location = self.shared.locate(&path);
-                let temporary = match with_parents(&location, || Temporary::write(&location, &content)) {
-                    Ok((temporary, file)) => {
-                        if durability == Durability::Synced {
-                            syncs.push(Sync::Content(file));
+                let temporary =
+                    match with_parents(&location, &mut self.made, || Temporary::write(&location, &content)) {
+                        Ok((temporary, file)) => {
+                            if durability == Durability::Synced {
+                                syncs.push(Sync::Content(file));
+                            }
+                            Some(temporary)
                         }
-                        Some(temporary)
-                    }
-                    Err(error) if blocked_by_a_file(&error) => None,
-                    Err(error) => return Err(io_error("write", &path, error).into()),
-                };
+                        Err(error) if blocked_by_a_file(&error) => None,
+                        Err(error) => return Err(io_error("write", &path, error).into()),
+                    };
                 (path, Action::Put { temporary, content, mode })
             }
             Change::Rename { from, to } => {
@@ -107,12 +124,13 @@ impl Run<'_> {
     fn publish(&mut self, step: Prepared) -> Result<(), Failure> {
         let Prepared { path, location, durability, action } = step;
         match action {
+            Action::Keep => {}
             Action::Put { temporary, content, mode } => {
-                put(temporary, &location, &content, mode, durability)
+                put(temporary, &location, &content, mode, durability, &mut self.made)
                     .map_err(|error| io_error("write", &path, error))?;
             }
             Action::Rename { from, source } => {
-                rename(&source, &location).map_err(|error| match error {
+                rename(&source, &location, &mut self.made).map_err(|error| match error {
                     RenameError::NoSource => StorageError::NotFound { driver: NAME, path: from },
                     RenameError::Io(error) => io_error("rename", &path, error),
                 })?;
@@ -124,7 +142,9 @@ impl Run<'_> {
             }
             Action::Delete => {
                 self.shared.durable.forget(&location);
-                if !delete(&location).map_err(|error| io_error("delete", &path, error))? {
+                let deleted = delete(&location);
+                self.shared.durable.forget(&location);
+                if !deleted.map_err(|error| io_error("delete", &path, error))? {
                     return Ok(());
                 }
             }
@@ -136,6 +156,8 @@ impl Run<'_> {
             self.entries.insert(parent.to_owned());
             self.entries.extend(above);
             self.then_known.extend(then_known);
+            let made = self.made.iter().filter(|made| location.starts_with(made));
+            self.entries.extend(made.filter_map(|made| parent_of(made)));
         }
         Ok(())
     }
@@ -143,7 +165,7 @@ impl Run<'_> {
     /// Makes everything durable that is visible so far: one wait.
     fn sync_entries(&mut self) -> Result<(), Failure> {
         sync_all(std::mem::take(&mut self.entries).into_iter().map(Sync::Entries).collect())?;
-        self.shared.durable.remember(std::mem::take(&mut self.then_known));
+        self.shared.durable.remember(std::mem::take(&mut self.then_known), self.since);
         Ok(())
     }
 }
@@ -156,16 +178,17 @@ fn put(
     content: &[u8],
     mode: PutMode,
     durability: Durability,
+    made: &mut Vec<PathBuf>,
 ) -> io::Result<()> {
     for _ in 0..TRIES {
         let ready = match temporary.take() {
             Some(temporary) => temporary,
             None => {
-                let (made, file) = with_parents(location, || Temporary::write(location, content))?;
+                let (temporary, file) = with_parents(location, made, || Temporary::write(location, content))?;
                 if durability == Durability::Synced {
                     file.sync_data()?;
                 }
-                made
+                temporary
             }
         };
         match ready.publish(location, mode) {
@@ -221,16 +244,20 @@ impl Drop for Temporary {
     }
 }
 
-/// Does something in the directory of `target`, which is made if it is missing. `work` fails with
-/// [`io::ErrorKind::NotFound`] for that reason alone.
-fn with_parents<T>(target: &Path, mut work: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+/// Does something in the directory of `target`, which is made if it is missing, and added to `made` with
+/// all that had to be made above it. `work` fails with [`io::ErrorKind::NotFound`] for that reason alone.
+fn with_parents<T>(
+    target: &Path,
+    made: &mut Vec<PathBuf>,
+    mut work: impl FnMut() -> io::Result<T>,
+) -> io::Result<T> {
     let parent = target.parent().unwrap_or(target);
     for _ in 0..TRIES {
         match work() {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => match fs::create_dir_all(parent) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => match make_dirs(parent, made) {
                 // Somebody deletes a directory above while it is being made.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                made => made?,
+                result => result?,
             },
             result => return result,
         }
@@ -238,10 +265,36 @@ fn with_parents<T>(target: &Path, mut work: impl FnMut() -> io::Result<T>) -> io
     work()
 }
 
+/// Makes a directory and all above it that are missing, and adds those that it made to `made`.
+fn make_dirs(dir: &Path, made: &mut Vec<PathBuf>) -> io::Result<()> {
+    match fs::create_dir(dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let Some(parent) = parent_of(dir) else { return Err(error) };
+            make_dirs(&parent, made)?;
+            match fs::create_dir(dir) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
+                result => result?,
+            }
+        }
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && dir.is_dir() => return Ok(()),
+        result => result?,
+    }
+    made.push(dir.to_owned());
+    Ok(())
+}
+
+/// Whether a small file has this content already. It was synced then before it came to be there.
+fn is_there(location: &Path, content: &[u8]) -> bool {
+    const SMALL: usize = 64 * 1024;
+    content.len() <= SMALL
+        && fs::metadata(location).is_ok_and(|found| found.len() == content.len() as u64)
+        && fs::read(location).is_ok_and(|found| found == content)
+}
+
 /// Moves a file, unless there is none, to a place whose directory is made if it is missing.
-fn rename(source: &Path, target: &Path) -> Result<(), RenameError> {
+fn rename(source: &Path, target: &Path, made: &mut Vec<PathBuf>) -> Result<(), RenameError> {
     let mut gone = false;
-    let moved = with_parents(target, || match fs::rename(source, target) {
+    let moved = with_parents(target, made, || match fs::rename(source, target) {
         Err(error) if error.kind() == io::ErrorKind::NotFound && !source.try_exists()? => {
             gone = true;
             Ok(())
@@ -265,7 +318,10 @@ fn delete(location: &Path) -> io::Result<bool> {
         Ok(()) => return Ok(true),
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
         Err(error) if error.kind() == io::ErrorKind::NotADirectory => return Ok(false),
-        Err(_) => {}
+        // What Linux and what POSIX say of a directory.
+        Err(error)
+            if matches!(error.kind(), io::ErrorKind::IsADirectory | io::ErrorKind::PermissionDenied) => {}
+        Err(error) => return Err(error),
     }
     for _ in 0..TRIES {
         match fs::remove_dir_all(location) {
@@ -286,11 +342,12 @@ impl Shared {
         let Some(parent) = location.parent() else {
             return Err(StorageError::NotFound { driver: NAME, path: path.clone() }.into());
         };
+        let since = self.durable.now();
         let (above, then_known) = self.durable.unknown_above(parent);
         let mut syncs = vec![Sync::Content(file), Sync::Entries(parent.to_owned())];
         syncs.extend(above.into_iter().map(Sync::Entries));
         sync_all(syncs)?;
-        self.durable.remember(then_known);
+        self.durable.remember(then_known, since);
         Ok(())
     }
 }
