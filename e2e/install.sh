@@ -9,7 +9,7 @@ export PATH="$PATH:/usr/sbin:/sbin:/usr/local/go/bin"
 
 # --- Debian packages: command, package
 wanted=(
-    curl:curl jq:jq python3:python3-minimal skopeo:skopeo podman:podman buildah:buildah
+    curl:curl jq:jq python3:python3 strace:strace skopeo:skopeo podman:podman buildah:buildah
     /usr/bin/docker:docker.io dockerd:docker.io docker-registry:docker-registry
 )
 missing=()
