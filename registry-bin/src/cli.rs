@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 
-use crate::commands::{self, Failure};
+use crate::commands::{self, BenchArguments, Failure};
 
 /// A container registry.
 #[derive(Debug, Parser)]
@@ -29,6 +29,8 @@ enum Command {
         #[arg(long)]
         lenient_config: bool,
     },
+    /// Measure a registry, this one or another, over plain HTTP/1.1
+    Bench(BenchArguments),
     /// Work with configuration files
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -57,6 +59,7 @@ pub(crate) fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     let result = match command {
         Command::Serve { config, lenient_config } => commands::serve(config, lenient_config),
+        Command::Bench(arguments) => commands::bench(&arguments, &mut std::io::stdout().lock()),
         Command::Config(ConfigCommand::Check { file, lenient_config }) => {
             commands::check(&file, lenient_config, &mut std::io::stdout().lock())
         }

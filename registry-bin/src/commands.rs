@@ -1,9 +1,11 @@
 //! What the sub-commands do.
 
+mod bench;
 mod check;
 mod serve;
 mod source;
 
+pub(crate) use self::bench::{BenchArguments, bench};
 pub(crate) use self::check::check;
 pub(crate) use self::serve::serve;
 

@@ -2,6 +2,7 @@
 
 mod access_log;
 mod assemble;
+mod bench;
 mod cli;
 mod commands;
 mod config;

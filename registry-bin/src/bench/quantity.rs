@@ -1,0 +1,93 @@
+//! Sizes and durations on the command line.
+
+use std::time::Duration;
+
+const SIZES: [(&str, u64); 7] = [
+    ("B", 1),
+    ("KB", 1000),
+    ("MB", 1_000_000),
+    ("GB", 1_000_000_000),
+    ("KIB", 1 << 10),
+    ("MIB", 1 << 20),
+    ("GIB", 1 << 30),
+];
+
+/// Reads `64MiB`, `4KiB`, `1GB` or a plain number of bytes.
+pub(crate) fn size(text: &str) -> Result<u64, String> {
+    let (number, unit) = split(text);
+    let unit = if unit.is_empty() { "B".to_owned() } else { unit.to_ascii_uppercase() };
+    let scale = SIZES.iter().find(|(name, _)| *name == unit).map(|(_, scale)| *scale);
+    number
+        .parse::<u64>()
+        .ok()
+        .zip(scale)
+        .and_then(|(number, scale)| number.checked_mul(scale))
+        .ok_or_else(|| "not a size such as 64MiB or 4KiB".to_owned())
+}
+
+/// Reads `3s`, `500ms`, `1.5s` or `2m`; at most an hour.
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+    let (number, unit) = split(text);
+    let scale = match unit {
+        "ms" => 0.001,
+        "s" => 1.0,
+        "m" => 60.0,
+        _ => return Err("not a duration such as 3s, 500ms or 1m".to_owned()),
+    };
+    match number.parse::<f64>().map(|number| number * scale) {
+        Ok(seconds) if seconds > 0.0 && seconds <= 3600.0 => Ok(Duration::from_secs_f64(seconds)),
+        Ok(_) => Err("it has to be longer than nothing and no longer than an hour".to_owned()),
+        Err(_) => Err("not a duration such as 3s, 500ms or 1m".to_owned()),
+    }
+}
+
+fn split(text: &str) -> (&str, &str) {
+    let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    text.split_at(end)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes() {
+        for (text, expected) in [
+            ("0", Some(0)),
+            ("4096", Some(4096)),
+            ("4KiB", Some(4096)),
+            ("64MiB", Some(64 << 20)),
+            ("64mib", Some(64 << 20)),
+            ("2GB", Some(2_000_000_000)),
+            ("7B", Some(7)),
+            ("", None),
+            ("MiB", None),
+            ("1.5MiB", None),
+            ("-1", None),
+            ("4 KiB", None),
+            ("99999999999GiB", None),
+        ] {
+            assert_eq!(size(text).ok(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn durations() {
+        for (text, expected) in [
+            ("3s", Some(3000)),
+            ("500ms", Some(500)),
+            ("1.5s", Some(1500)),
+            ("2m", Some(120_000)),
+            ("60m", Some(3_600_000)),
+            ("61m", None),
+            ("0s", None),
+            ("3", None),
+            ("s", None),
+            ("-3s", None),
+            ("3 s", None),
+            ("1.2.3s", None),
+        ] {
+            assert_eq!(duration(text).ok(), expected.map(Duration::from_millis), "{text}");
+        }
+    }
+}
