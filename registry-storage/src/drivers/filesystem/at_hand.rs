@@ -31,6 +31,14 @@ pub(super) fn read(file: &File, offset: u64, len: usize) -> Option<Vec<u8>> {
     imp::read(file, offset, len)
 }
 
+/// Reads `len` bytes at `offset`, from the disk if need be, into memory that is not cleared first.
+///
+/// # Errors
+/// Fewer bytes are an error, since a length has been promised.
+pub(super) fn read_waiting(file: &File, offset: u64, len: usize) -> io::Result<Vec<u8>> {
+    imp::read_waiting(file, offset, len)
+}
+
 #[cfg(target_os = "linux")]
 mod imp {
     use std::fs::File;
@@ -78,6 +86,25 @@ mod imp {
         }
         Some(content)
     }
+
+    pub(super) fn read_waiting(file: &File, offset: u64, len: usize) -> io::Result<Vec<u8>> {
+        let mut content = Vec::with_capacity(len);
+        while content.len() < len {
+            let at = offset + content.len() as u64;
+            let mut rest = std::mem::take(&mut content);
+            let filled = rest.len();
+            rest.reserve_exact(len - filled);
+            match rustix::io::pread(file, rustix::buffer::spare_capacity(&mut rest), at) {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+            // The capacity may be more than was asked for, and so may what was read.
+            rest.truncate(len);
+            content = rest;
+        }
+        Ok(content)
+    }
 }
 
 #[cfg(not(target_os = "linux"))]
@@ -96,6 +123,13 @@ mod imp {
     pub(super) fn read(_: &File, _: u64, _: usize) -> Option<Vec<u8>> {
         None
     }
+
+    pub(super) fn read_waiting(file: &File, offset: u64, len: usize) -> io::Result<Vec<u8>> {
+        use std::os::unix::fs::FileExt;
+        let mut content = vec![0; len];
+        file.read_exact_at(&mut content, offset)?;
+        Ok(content)
+    }
 }
 
 #[cfg(test)]
@@ -111,6 +145,8 @@ mod tests {
         if let Some(file) = open(&path).unwrap() {
             assert_eq!(read(&file, 2, 3).as_deref(), Some(b"234".as_slice()));
             assert_eq!(read(&file, 8, 3), None, "the end is not waited for");
+            assert_eq!(read_waiting(&file, 2, 3).unwrap(), b"234");
+            assert!(read_waiting(&file, 8, 3).is_err(), "fewer bytes than promised");
         }
         if let Some(found) = locate(dir.path()).unwrap() {
             assert!(found.metadata().unwrap().is_dir());

@@ -1,9 +1,8 @@
 //! Reading files.
 
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io;
 use std::ops::Range;
-use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -43,11 +42,7 @@ impl Wait {
     fn read(self, file: &File, offset: u64, len: u64) -> io::Result<Option<Bytes>> {
         match self {
             Self::Never => Ok(at_hand::read(file, offset, len as usize).map(Bytes::from)),
-            Self::Allowed => {
-                let mut content = vec![0; len as usize];
-                file.read_exact_at(&mut content, offset)?;
-                Ok(Some(content.into()))
-            }
+            Self::Allowed => Ok(Some(at_hand::read_waiting(file, offset, len as usize)?.into())),
         }
     }
 }
@@ -78,7 +73,7 @@ pub(super) fn open(
     range: Option<ByteRange>,
     wait: Wait,
 ) -> Result<Option<Content>, Failure> {
-    let Some(mut file) = wait.open(location)? else { return Ok(None) };
+    let Some(file) = wait.open(location)? else { return Ok(None) };
     let found = file.metadata()?;
     if !found.is_file() {
         return Err(StorageError::NotFound { driver: NAME, path: path.clone() }.into());
@@ -99,9 +94,6 @@ pub(super) fn open(
             None => return Ok(None),
         }
     } else {
-        if range.start > 0 {
-            file.seek(SeekFrom::Start(range.start))?;
-        }
         let file = Arc::new(file);
         let stream = pieces(Arc::clone(&file), range.clone());
         ContentBody::File(FileSlice::new(file, range.clone(), stream))
@@ -125,37 +117,24 @@ pub(super) fn stat(location: &Path, wait: Wait) -> Result<Option<Metadata>, Fail
     }))
 }
 
-/// The next `len` bytes of a file; fewer are an error, since a length has been promised.
-fn next(mut file: &File, len: u64) -> io::Result<Bytes> {
-    // Reading to the end of a limited reader fills the spare capacity without clearing it first.
-    let mut content = Vec::with_capacity(len as usize);
-    let read = file.by_ref().take(len).read_to_end(&mut content)?;
-    if (read as u64) < len {
-        return Err(io::Error::new(
-            io::ErrorKind::UnexpectedEof,
-            format!("the file ends {} bytes early", len - read as u64),
-        ));
-    }
-    Ok(content.into())
-}
-
-/// A range of a file, whose position is at its start, piece by piece. While one piece is being sent the
+/// A range of a file, piece by piece. While one piece is being sent the
 /// next is being read.
 fn pieces(file: Arc<File>, range: Range<u64>) -> ByteStream<StorageError> {
     struct Reading {
         file: Arc<File>,
-        left: u64,
+        left: Range<u64>,
         next: Option<JoinHandle<io::Result<Bytes>>>,
     }
     impl Reading {
         fn start(&mut self) {
-            let len = self.left.min(PIECE);
-            self.left -= len;
+            let (start, len) = (self.left.start, (self.left.end - self.left.start).min(PIECE));
+            self.left.start += len;
             let file = Arc::clone(&self.file);
-            self.next = (len > 0).then(|| spawn_blocking(move || next(&file, len)));
+            let read = move || at_hand::read_waiting(&file, start, len as usize).map(Bytes::from);
+            self.next = (len > 0).then(|| spawn_blocking(read));
         }
     }
-    let reading = Reading { file, left: range.end - range.start, next: None };
+    let reading = Reading { file, left: range, next: None };
     stream::try_unfold((reading, false), |(mut reading, started)| async move {
         if !started {
             reading.start();
