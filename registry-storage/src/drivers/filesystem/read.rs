@@ -18,7 +18,7 @@ use super::{Failure, NAME, at_hand};
 /// What is read in one go, and returned as it is, without a stream.
 const WHOLE: u64 = 64 * 1024;
 
-/// How much a stream reads at a time. It reads one piece ahead.
+/// How much a stream reads at a time.
 const PIECE: u64 = 256 * 1024;
 
 /// Whether a read may wait for the disk.
@@ -117,34 +117,54 @@ pub(super) fn stat(location: &Path, wait: Wait) -> Result<Option<Metadata>, Fail
     }))
 }
 
-/// A range of a file, piece by piece. While one piece is being sent the
-/// next is being read.
+/// A range of a file, piece by piece. A piece that is at hand is read where the stream is polled; one that
+/// is not, on a blocking thread, and the next one is begun while it is being sent.
 fn pieces(file: Arc<File>, range: Range<u64>) -> ByteStream<StorageError> {
-    struct Reading {
-        file: Arc<File>,
-        left: Range<u64>,
-        next: Option<JoinHandle<io::Result<Bytes>>>,
-    }
-    impl Reading {
-        fn start(&mut self) {
-            let (start, len) = (self.left.start, (self.left.end - self.left.start).min(PIECE));
-            self.left.start += len;
-            let file = Arc::clone(&self.file);
-            let read = move || at_hand::read_waiting(&file, start, len as usize).map(Bytes::from);
-            self.next = (len > 0).then(|| spawn_blocking(read));
-        }
-    }
-    let reading = Reading { file, left: range, next: None };
-    stream::try_unfold((reading, false), |(mut reading, started)| async move {
-        if !started {
-            reading.start();
-        }
-        let Some(piece) = reading.next.take() else { return Ok(None) };
-        let piece = piece.await.map_err(io::Error::other).flatten().map_err(|source| {
-            StorageError::Backend { driver: NAME, operation: "read", source: source.into() }
+    let reading = Reading { file, left: range, ahead: None };
+    stream::try_unfold(reading, |mut reading| async move {
+        let piece = reading.next().await.map_err(|source| StorageError::Backend {
+            driver: NAME,
+            operation: "read",
+            source: source.into(),
         })?;
-        reading.start();
-        Ok(Some((piece, (reading, true))))
+        Ok(piece.map(|piece| (piece, reading)))
     })
     .boxed()
+}
+
+/// What is left of a file to be read.
+struct Reading {
+    file: Arc<File>,
+    left: Range<u64>,
+    ahead: Option<JoinHandle<io::Result<Vec<u8>>>>,
+}
+
+impl Reading {
+    async fn next(&mut self) -> io::Result<Option<Bytes>> {
+        let waiting = match self.ahead.take() {
+            Some(ahead) => ahead,
+            None => {
+                let Some((start, len)) = self.take() else { return Ok(None) };
+                if let Some(piece) = at_hand::read(&self.file, start, len) {
+                    return Ok(Some(piece.into()));
+                }
+                self.read(start, len)
+            }
+        };
+        let piece = waiting.await.map_err(io::Error::other).flatten()?;
+        self.ahead = self.take().map(|(start, len)| self.read(start, len));
+        Ok(Some(piece.into()))
+    }
+
+    /// Where the next piece is, which counts as read from now on.
+    fn take(&mut self) -> Option<(u64, usize)> {
+        let (start, len) = (self.left.start, (self.left.end - self.left.start).min(PIECE));
+        self.left.start += len;
+        (len > 0).then_some((start, len as usize))
+    }
+
+    fn read(&self, start: u64, len: usize) -> JoinHandle<io::Result<Vec<u8>>> {
+        let file = Arc::clone(&self.file);
+        spawn_blocking(move || at_hand::read_waiting(&file, start, len))
+    }
 }
