@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Write};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
@@ -92,13 +93,17 @@ impl Run<'_> {
     fn prepare(&mut self, step: Step, syncs: &mut Vec<Sync>) -> Result<Prepared, Failure> {
         let Step { change, durability } = step;
         let (path, action) = match change {
-            Change::Put { path, content, mode: PutMode::Overwrite }
-                if is_there(&self.shared.locate(&path), &content) =>
-            {
-                (path, Action::Keep)
-            }
             Change::Put { path, content, mode } => {
                 let location = self.shared.locate(&path);
+                if mode == PutMode::Overwrite
+                    && let Some(file) = find_same(&location, &content)
+                {
+                    // Whoever put it there may not have synced it.
+                    if durability == Durability::Synced {
+                        syncs.push(Sync::Content(file));
+                    }
+                    return Ok(Prepared { path, location, durability, action: Action::Keep });
+                }
                 let temporary =
                     match with_parents(&location, &mut self.made, || Temporary::write(&location, &content)) {
                         Ok((temporary, file)) => {
@@ -283,12 +288,20 @@ fn make_dirs(dir: &Path, made: &mut Vec<PathBuf>) -> io::Result<()> {
     Ok(())
 }
 
-/// Whether a small file has this content already. It was synced then before it came to be there.
-fn is_there(location: &Path, content: &[u8]) -> bool {
+/// The small file that has this content already, if there is one: putting it again replaces nothing.
+fn find_same(location: &Path, content: &[u8]) -> Option<File> {
     const SMALL: usize = 64 * 1024;
-    content.len() <= SMALL
-        && fs::metadata(location).is_ok_and(|found| found.len() == content.len() as u64)
-        && fs::read(location).is_ok_and(|found| found == content)
+    if content.len() > SMALL {
+        return None;
+    }
+    let file = File::open(location).ok()?;
+    let found = file.metadata().ok()?;
+    if !found.is_file() || found.len() != content.len() as u64 {
+        return None;
+    }
+    let mut there = vec![0; content.len()];
+    file.read_exact_at(&mut there, 0).ok()?;
+    (there == content).then_some(file)
 }
 
 /// Moves a file, unless there is none, to a place whose directory is made if it is missing.
