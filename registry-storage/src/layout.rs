@@ -8,6 +8,8 @@
 //!     _manifests/
 //!       revisions/<algorithm>/<hex>/link                     a manifest is in the repository
 //!       revisions/<algorithm>/<hex>/mediatype                its type, where its bytes do not say it  (*)
+//!       revisions/<algorithm>/<hex>/tags[.<tag>]             every tag since is noted, this the first      (*)
+//!       revisions/<algorithm>/<hex>/tag.<tag>                a tag that may point at it                    (*)
 //!       tags/<tag>/current/link                              what a tag points at
 //!       tags/<tag>/index/<algorithm>/<hex>/link              what it ever pointed at
 //!     _uploads/<id>/
@@ -118,6 +120,43 @@ pub(crate) fn revision_link(name: &RepositoryName, digest: &Digest) -> Option<St
 /// The type of a manifest whose bytes do not say it.
 pub(crate) fn revision_media_type(name: &RepositoryName, digest: &Digest) -> Option<StoragePath> {
     revision_dir(name, digest)?.join("mediatype").ok()
+}
+
+/// The file that begins the notes of which tags may point at a manifest, with the first of them.
+pub(crate) fn revision_first_tag(
+    name: &RepositoryName,
+    digest: &Digest,
+    tag: Option<&Tag>,
+) -> Option<StoragePath> {
+    let file = tag.map_or_else(|| FIRST_TAG.to_owned(), |tag| format!("{FIRST_TAG}.{tag}"));
+    revision_dir(name, digest)?.join(&file).ok()
+}
+
+/// The note that a tag may point at a manifest.
+pub(crate) fn revision_tag(name: &RepositoryName, digest: &Digest, tag: &Tag) -> Option<StoragePath> {
+    revision_dir(name, digest)?.join(&format!("{TAG}.{tag}")).ok()
+}
+
+const FIRST_TAG: &str = "tags";
+const TAG: &str = "tag";
+
+/// What a file beside the link of a manifest says of its tags.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum TagNote {
+    /// Every tag since is noted; with the first, if there was one.
+    First(Option<Tag>),
+    /// One more.
+    More(Tag),
+}
+
+/// The inverse of [`revision_first_tag`] and [`revision_tag`].
+pub(crate) fn parse_tag_note(file: &str) -> Option<TagNote> {
+    match file.split_once('.') {
+        None => (file == FIRST_TAG).then_some(TagNote::First(None)),
+        Some((FIRST_TAG, tag)) => Some(TagNote::First(Some(Tag::parse(tag).ok()?))),
+        Some((TAG, tag)) => Some(TagNote::More(Tag::parse(tag).ok()?)),
+        Some(_) => None,
+    }
 }
 
 /// The tags of a repository.
@@ -244,6 +283,26 @@ mod tests {
         }
         assert_eq!(parse_blob_data("sha256/ab/cd/data"), None);
         assert_eq!(parse_blob_data("sha256/ab/link"), None);
+    }
+
+    #[test]
+    fn notes_of_tags_parse_back() {
+        let name = RepositoryName::parse("a").unwrap();
+        let digest = Algorithm::Sha256.digest(b"x");
+        let dir = format!("{}/", revision_dir(&name, &digest).unwrap());
+        for text in ["v1", "tag", "tags", "link", "a.b", "_x"] {
+            let tag = Tag::parse(text).unwrap();
+            let first = revision_first_tag(&name, &digest, Some(&tag)).unwrap();
+            let more = revision_tag(&name, &digest, &tag).unwrap();
+            assert_eq!(more.as_str(), format!("{dir}tag.{text}"));
+            let file = |path: &StoragePath| path.as_str().strip_prefix(&dir).unwrap().to_owned();
+            assert_eq!(parse_tag_note(&file(&first)), Some(TagNote::First(Some(tag.clone()))));
+            assert_eq!(parse_tag_note(&file(&more)), Some(TagNote::More(tag)));
+        }
+        assert_eq!(parse_tag_note("tags"), Some(TagNote::First(None)));
+        for other in ["link", "mediatype", "tag", "tags.", "tag.", "tag.-x", "other.v1"] {
+            assert_eq!(parse_tag_note(other), None, "{other}");
+        }
     }
 
     #[test]

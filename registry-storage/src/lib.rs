@@ -35,6 +35,7 @@ mod manifests;
 mod namespace;
 mod referrers;
 mod repository;
+mod tagged;
 mod tags;
 mod uploads;
 

@@ -7,14 +7,13 @@ use bytes::Bytes;
 use registry_core::{
     Algorithm, Batch, Descriptor, Digest, Error, ListRequest, Manifest, ManifestDocument, ManifestStore,
     MediaType, Page, PageRequest, PutManifest, Reference, ReferrerFilter, RepositoryName, Result,
-    StorageDriverExt, TagStore,
+    StorageDriverExt,
     manifest::{TypeInBytes, detect_media_type},
 };
 
 use crate::namespace::Shared;
 use crate::referrers::Referrers;
-use crate::tags::Tags;
-use crate::{layout, link};
+use crate::{layout, link, tagged};
 
 /// What a manifest of Docker's first format is served as. The store holds it without signatures.
 const DOCKER_SCHEMA_1: &str = "application/vnd.docker.distribution.manifest.v1+json";
@@ -105,7 +104,10 @@ impl ManifestStore for Manifests {
             let referrer = document.referrer_descriptor(manifest.descriptor());
             batch = batch.put(path, crate::referrers::encode(&referrer)?);
         }
-        batch = batch.then().put(revision, link::content(digest)).then();
+        let _shared = self.shared.locks.share(name).await;
+        let notes = tagged::notes(&self.shared, name, digest, &options.tags).await?;
+        batch = batch.then().put(revision, link::content(digest));
+        batch = notes.into_iter().fold(batch, |batch, note| batch.put(note, Bytes::new())).then();
         for tag in &options.tags {
             let index = layout::tag_index(name, tag, digest).ok_or_else(unsupported)?;
             batch = batch.put(index, link::content(digest));
@@ -114,7 +116,6 @@ impl ManifestStore for Manifests {
         for tag in &options.tags {
             batch = batch.put(layout::tag_current(name, tag), link::content(digest));
         }
-        let _shared = self.shared.locks.share(name).await;
         self.shared.driver.apply(batch).await?;
         Ok(manifest.descriptor())
     }
@@ -127,7 +128,7 @@ impl ManifestStore for Manifests {
         if !self.shared.driver.exists(&link).await? {
             return Err(self.unknown(digest));
         }
-        let tags = Tags::new(Arc::clone(&self.shared), self.name.clone()).lookup(digest).await?;
+        let tags = tagged::lookup(&self.shared, &self.name, digest).await?;
         // Tags first, so that none is left leading to nothing.
         let batch =
             tags.iter().fold(Batch::new(), |batch, tag| batch.delete(layout::tag_dir(&self.name, tag)));

@@ -5,15 +5,12 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use futures::{StreamExt, TryStreamExt, stream};
 use registry_core::{
-    Batch, Descriptor, Digest, Error, ListRequest, Page, PageRequest, Reference, RepositoryName, Result,
-    StorageDriverExt, StorageError, Tag, TagExpect, TagStore,
+    Batch, Descriptor, Digest, Error, Page, PageRequest, Reference, RepositoryName, Result, StorageDriverExt,
+    StorageError, Tag, TagExpect, TagStore,
 };
 
 use crate::namespace::Shared;
-use crate::{layout, link};
-
-/// How many tags are read at a time where all have to be.
-const PAGE: usize = 1000;
+use crate::{layout, link, tagged};
 
 /// The tags of a repository.
 #[derive(Debug)]
@@ -33,16 +30,6 @@ impl Tags {
 
     async fn current(&self, tag: &Tag) -> Result<Option<Digest>> {
         link::read(self.shared.driver.as_ref(), &layout::tag_current(&self.name, tag)).await
-    }
-
-    /// Names of up to `limit` children after `after` that could be tags, and after which child to go
-    /// on, if there are more.
-    async fn candidates(&self, after: Option<String>, limit: usize) -> Result<(Vec<Tag>, Option<String>)> {
-        let request = ListRequest::children(limit).after(after);
-        let found = self.shared.driver.list(&layout::tags(&self.name), &request).await?;
-        let next = found.entries.last().filter(|_| found.more).map(|entry| entry.name.clone());
-        let tags = found.entries.into_iter().filter(|entry| entry.is_dir);
-        Ok((tags.filter_map(|entry| Tag::try_from(entry.name).ok()).collect(), next))
     }
 
     /// A tag unless its directory is what a crash or a delete left.
@@ -72,7 +59,8 @@ impl TagStore for Tags {
         let index = layout::tag_index(&self.name, tag, &target.digest).ok_or_else(unsupported)?;
         let current = layout::tag_current(&self.name, tag);
         let content = link::content(&target.digest);
-        let batch = Batch::new().put(index, content.clone()).then();
+        let batch = Batch::new().put(index, content.clone());
+        let batch = tagged::note(batch, &self.name, &target.digest, tag).then();
         let batch = match expect {
             TagExpect::Any => batch.put(current, content),
             TagExpect::Absent => batch.create(current, content),
@@ -109,7 +97,8 @@ impl TagStore for Tags {
         let mut after = page.after.clone();
         let mut tags = Vec::new();
         loop {
-            let (candidates, next) = self.candidates(after, page.limit + 1).await?;
+            let (candidates, next) =
+                tagged::candidates(&self.shared, &self.name, after, page.limit + 1).await?;
             let present: Vec<Option<Tag>> = stream::iter(candidates)
                 .map(|tag| self.if_present(tag))
                 .buffered(self.shared.tag_concurrency)
@@ -128,23 +117,6 @@ impl TagStore for Tags {
     }
 
     async fn lookup(&self, target: &Digest) -> Result<Vec<Tag>> {
-        let mut found = Vec::new();
-        let mut after = None;
-        loop {
-            let (candidates, next) = self.candidates(after, PAGE).await?;
-            let pointing: Vec<Option<Tag>> = stream::iter(candidates)
-                .map(|tag| async move {
-                    let current = self.current(&tag).await?;
-                    Ok::<_, Error>((current.as_ref() == Some(target)).then_some(tag))
-                })
-                .buffered(self.shared.tag_concurrency)
-                .try_collect()
-                .await?;
-            found.extend(pointing.into_iter().flatten());
-            after = next;
-            if after.is_none() {
-                return Ok(found);
-            }
-        }
+        tagged::lookup(&self.shared, &self.name, target).await
     }
 }

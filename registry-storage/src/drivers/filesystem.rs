@@ -20,6 +20,7 @@ mod at_hand;
 mod batch;
 mod durable;
 mod list;
+mod listings;
 mod read;
 mod write;
 
@@ -37,6 +38,7 @@ use registry_core::{
 use tokio::sync::Semaphore;
 
 use durable::DurableDirs;
+use listings::Listings;
 use read::Wait;
 
 const NAME: &str = "filesystem";
@@ -52,6 +54,7 @@ struct Shared {
     root: PathBuf,
     threads: Arc<Semaphore>,
     durable: DurableDirs,
+    listings: Listings,
 }
 
 impl FilesystemDriver {
@@ -64,19 +67,20 @@ impl FilesystemDriver {
 
     /// A driver over `root`, which is made when the first file is written.
     pub fn new(root: impl Into<PathBuf>) -> Self {
-        let root = root.into();
+        Self::over(root.into(), Self::DEFAULT_MAX_THREADS)
+    }
+
+    fn over(root: PathBuf, threads: usize) -> Self {
         let durable = DurableDirs::new(root.clone());
-        let threads = Arc::new(Semaphore::new(Self::DEFAULT_MAX_THREADS));
-        Self { shared: Arc::new(Shared { root, threads, durable }) }
+        let threads = Arc::new(Semaphore::new(threads));
+        Self { shared: Arc::new(Shared { root, threads, durable, listings: Listings::default() }) }
     }
 
     /// Sets how many calls run at once, between 25 and 256.
     #[must_use]
     pub fn with_max_threads(self, threads: usize) -> Self {
         let threads = threads.clamp(Self::MIN_MAX_THREADS, Self::MOST_THREADS);
-        let root = self.shared.root.clone();
-        let durable = DurableDirs::new(root.clone());
-        Self { shared: Arc::new(Shared { root, threads: Arc::new(Semaphore::new(threads)), durable }) }
+        Self::over(self.shared.root.clone(), threads)
     }
 
     /// The directory.
@@ -212,8 +216,13 @@ impl StorageDriver for FilesystemDriver {
     }
 
     async fn list(&self, dir: &StoragePath, request: &ListRequest) -> Result<ListPage, StorageError> {
+        if let Some(page) = list::known(&self.shared.listings, &self.shared.locate(dir), request) {
+            return Ok(page);
+        }
         let request = request.clone();
-        self.shared.blocking("list", dir, move |_, dir| Ok(list::list(&dir, &request)?)).await
+        self.shared
+            .blocking("list", dir, move |shared, dir| Ok(list::list(&shared.listings, &dir, &request)?))
+            .await
     }
 
     async fn apply(&self, batch: Batch) -> Result<(), StorageError> {

@@ -99,7 +99,7 @@ impl Run<'_> {
                     && let Some(file) = find_same(&location, &content)
                 {
                     // Whoever put it there may not have synced it.
-                    if durability == Durability::Synced {
+                    if durability == Durability::Synced && !content.is_empty() {
                         syncs.push(Sync::Content(file));
                     }
                     return Ok(Prepared { path, location, durability, action: Action::Keep });
@@ -107,7 +107,8 @@ impl Run<'_> {
                 let temporary =
                     match with_parents(&location, &mut self.made, || Temporary::write(&location, &content)) {
                         Ok((temporary, file)) => {
-                            if durability == Durability::Synced {
+                            // An empty file has nothing but its name, which is synced with the directory.
+                            if durability == Durability::Synced && !content.is_empty() {
                                 syncs.push(Sync::Content(file));
                             }
                             Some(temporary)
