@@ -49,34 +49,53 @@ impl Level {
     }
 }
 
+/// A walk over every directory that could be a repository, in the order of the components of its name.
+pub(crate) struct Walk {
+    levels: Vec<Level>,
+}
+
+impl Walk {
+    /// A walk of everything after `after`, which need not exist: at each level it goes on after the
+    /// component that leads there.
+    pub(crate) fn after(after: Option<&str>) -> Self {
+        let mut levels = vec![Level::new(String::new())];
+        for component in after.unwrap_or_default().split('/').filter(|component| !component.is_empty()) {
+            let Some(level) = levels.last_mut() else { break };
+            let child = level.child(component);
+            level.read_up_to = Some(component.to_owned());
+            if RepositoryName::parse(&child).is_err() {
+                // No repository is called that, so none is below it; the walk goes on beside it.
+                break;
+            }
+            levels.push(Level::new(child));
+        }
+        Self { levels }
+    }
+
+    pub(crate) async fn next(&mut self, driver: &dyn StorageDriver) -> Result<Option<RepositoryName>> {
+        while let Some(level) = self.levels.last_mut() {
+            let Some(component) = level.next(driver).await? else {
+                self.levels.pop();
+                continue;
+            };
+            let child = level.child(&component);
+            let Ok(name) = RepositoryName::parse(&child) else { continue };
+            self.levels.push(Level::new(child));
+            return Ok(Some(name));
+        }
+        Ok(None)
+    }
+}
+
 /// A page of the repositories, in the order of their components: a walk of the tree that begins where
 /// the page before ended and stops when the page is full.
 pub(crate) async fn list(driver: &dyn StorageDriver, page: &PageRequest) -> Result<Page<RepositoryName>> {
     let mut names = Vec::new();
-    let mut levels = vec![Level::new(String::new())];
-    // Down to where the page before ended: at each level go on after the component that leads there.
-    let after = page.after.as_deref().unwrap_or_default();
-    for component in after.split('/').filter(|component| !component.is_empty()) {
-        let Some(level) = levels.last_mut() else { break };
-        let child = level.child(component);
-        level.read_up_to = Some(component.to_owned());
-        if RepositoryName::parse(&child).is_err() {
-            // No repository is called that, so none is below it; the walk goes on beside it.
-            break;
-        }
-        levels.push(Level::new(child));
-    }
+    let mut walk = Walk::after(page.after.as_deref());
     while page.limit > 0
         && names.len() <= page.limit
-        && let Some(level) = levels.last_mut()
+        && let Some(name) = walk.next(driver).await?
     {
-        let Some(component) = level.next(driver).await? else {
-            levels.pop();
-            continue;
-        };
-        let child = level.child(&component);
-        let Ok(name) = RepositoryName::parse(&child) else { continue };
-        levels.push(Level::new(child));
         if driver.exists(&layout::manifests(&name)).await? {
             names.push(name);
         }

@@ -4,6 +4,7 @@
 //!   [`builtin_drivers`] knows them by name.
 //! - [`StorageNamespace`] implements [`Namespace`](registry_core::Namespace) over any driver, in the
 //!   layout of CNCF Distribution (drawn in `src/layout.rs`): a store of either is served by the other.
+//! - [`UploadPurge`] removes upload sessions whose clients never came back.
 //! - [`MemoryCache`] remembers what is known about content.
 //!
 //! This crate knows neither HTTP nor policy. A manifest that refers to missing content is stored here;
@@ -33,6 +34,7 @@ mod link;
 mod locks;
 mod manifests;
 mod namespace;
+mod purge;
 mod referrers;
 mod repository;
 mod tagged;
@@ -42,3 +44,4 @@ mod uploads;
 pub use cache::MemoryCache;
 pub use drivers::{FilesystemDriver, MemoryDriver, builtin_drivers};
 pub use namespace::{StorageNamespace, StorageNamespaceBuilder};
+pub use purge::{PurgeReport, StaleUpload, UploadPurge};
