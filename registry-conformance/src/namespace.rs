@@ -81,6 +81,7 @@ macro_rules! __namespace_cases {
                 a_manifest_without_tags_is_found_by_digest,
                 a_manifest_is_pushed_under_sha512,
                 what_is_no_manifest_is_refused,
+                what_others_read_otherwise_is_refused,
                 pushing_a_manifest_again_changes_nothing,
                 a_deleted_manifest_takes_its_tags_along,
                 a_deleted_manifest_can_be_pushed_again,

@@ -4,12 +4,13 @@
 //! fields are skipped, `null` means absent, and of a repeated key the last one counts.
 
 mod media;
+mod unambiguous;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Deserializer};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::descriptor::{Descriptor, MediaType};
 use crate::digest::Digest;
@@ -92,23 +93,23 @@ impl ManifestDocument {
     /// # Errors
     /// [`Error::ManifestInvalid`] for what is no JSON object or has a field of the wrong type.
     pub fn parse(payload: &[u8]) -> Result<Self> {
-        // Through a map, where the last of several equal keys wins; a struct would refuse them.
-        let invalid = |error: serde_json::Error| Error::manifest_invalid(error.to_string());
-        let value: Value = serde_json::from_slice(payload).map_err(invalid)?;
-        if !value.is_object() {
-            return Err(Error::manifest_invalid("a manifest is a JSON object"));
-        }
-        serde_json::from_value(value).map_err(invalid)
+        Self::from_fields(fields(payload)?)
+    }
+
+    fn from_fields(fields: Map<String, Value>) -> Result<Self> {
+        serde_json::from_value(Value::Object(fields)).map_err(invalid_json)
     }
 
     /// Reads a manifest and checks that it can be stored as what it was pushed as: `schemaVersion` is 2,
-    /// its `mediaType` is that of the request, and it is not an index where it says image or the other
-    /// way round.
+    /// its `mediaType` is that of the request, it is not an index where it says image or the other way
+    /// round, and Go's readers, which Distribution and its garbage collector are, read the same in it.
     ///
     /// # Errors
     /// [`Error::ManifestInvalid`] with the rule that it breaks.
     pub fn parse_checked(manifest: &Manifest) -> Result<Self> {
-        let document = Self::parse(manifest.payload())?;
+        let fields = fields(manifest.payload())?;
+        unambiguous::check(&fields)?;
+        let document = Self::from_fields(fields)?;
         let pushed_as = manifest.media_type().as_str();
         if document.schema_version != 2 {
             return Err(Error::manifest_invalid(format!(
@@ -171,6 +172,19 @@ impl ManifestDocument {
     }
 }
 
+fn invalid_json(error: serde_json::Error) -> Error {
+    Error::manifest_invalid(error.to_string())
+}
+
+/// The fields of a manifest. They go through a map, where the last of several equal keys wins; a struct would
+/// refuse them.
+fn fields(payload: &[u8]) -> Result<Map<String, Value>> {
+    match serde_json::from_slice(payload).map_err(invalid_json)? {
+        Value::Object(fields) => Ok(fields),
+        _ => Err(Error::manifest_invalid("a manifest is a JSON object")),
+    }
+}
+
 fn null_is_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
 where
     D: Deserializer<'de>,
@@ -222,6 +236,22 @@ mod tests {
             let error = check(media_type, payload).unwrap_err();
             assert!(matches!(error, Error::ManifestInvalid { .. }));
             assert!(error.to_string().contains(expected), "{payload}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_list_of_values_is_no_descriptor() {
+        let image = |fields: &str| check(MediaType::OCI_IMAGE, &format!(r#"{{"schemaVersion":2,{fields}}}"#));
+        let list = format!(r#"["a/b","{}",0]"#, Algorithm::Sha256.digest(b""));
+        for fields in [
+            format!(r#""config":{list}"#),
+            format!(r#""layers":[{list}]"#),
+            format!(r#""blobs":[{list}]"#),
+            format!(r#""subject":{list}"#),
+            r#""config":[]"#.to_owned(),
+            r#""config":{"platform":["amd64","linux"]}"#.to_owned(),
+        ] {
+            assert!(image(&fields).is_err(), "{fields}");
         }
     }
 

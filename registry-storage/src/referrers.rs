@@ -2,7 +2,7 @@
 //!
 //! The index has one small file for each referrer, below the digest of its subject, with the descriptor
 //! that a client is given. An entry states facts about content that never changes, so it is never wrong
-//! and never removed with its manifest: a referrer counts if it has an entry *and* its revision is in
+//! and never removed with its manifest: a referrer counts if it has an entry *and* its manifest is in
 //! the repository. That holds whoever deletes and pushes in the meantime, Distribution included.
 //!
 //! Manifests that were pushed while Distribution served the store have no entry. They are found by a
@@ -22,9 +22,9 @@ use registry_core::{
 };
 use tokio::time::Instant;
 
-use crate::layout;
 use crate::manifests::{Manifests, READ_LIMIT};
 use crate::namespace::Shared;
+use crate::{layout, link};
 
 /// How long a scan holds. What another registry pushes into the same store is found after it.
 const SCAN_HOLDS: Duration = Duration::from_secs(60);
@@ -142,9 +142,14 @@ impl Referrers {
         Ok(present)
     }
 
+    /// Whether a manifest is in the repository: the link and the content that it leads to, as for a GET.
+    /// Distribution's collector takes the content and leaves the link where a repository has no tags.
     async fn has_revision(&self, digest: &Digest) -> Result<bool> {
-        match layout::revision_link(&self.name, digest) {
-            Some(revision) => Ok(self.shared.driver.exists(&revision).await?),
+        let driver = &self.shared.driver;
+        let Some(revision) = layout::revision_link(&self.name, digest) else { return Ok(false) };
+        let Some(target) = link::read(driver.as_ref(), &revision).await? else { return Ok(false) };
+        match layout::blob_data(&target) {
+            Some(data) => Ok(driver.exists(&data).await?),
             None => Ok(false),
         }
     }

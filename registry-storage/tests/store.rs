@@ -340,3 +340,25 @@ async fn all_content_is_listed_page_by_page() {
     blobs.delete(&expected[0]).await.unwrap();
     assert!(blobs.stat(&expected[0]).await.unwrap().is_none());
 }
+
+/// Distribution's collector removes content and leaves the link, where a repository has no tags.
+#[tokio::test]
+async fn a_referrer_whose_content_was_collected_is_not_listed() {
+    let store = Store::new();
+    let subject = Algorithm::Sha256.digest(b"subject");
+    let referrer = image(&format!(r#"{{"schemaVersion":2,"layers":[],"subject":{{"digest":"{subject}"}}}}"#));
+    let manifests = store.repository("a").await.manifests();
+    manifests.put(&referrer, PutManifest::default()).await.unwrap();
+    let list = async || {
+        let page = manifests.referrers(&subject, &ReferrerFilter::default(), &PageRequest::first(10)).await;
+        page.unwrap().items.len()
+    };
+    assert_eq!(list().await, 1);
+    let hex = referrer.digest().encoded();
+    let data = StoragePath::parse(&format!("{ROOT}/blobs/sha256/{}/{hex}", &hex[..2])).unwrap();
+    store.driver.delete(&data).await.unwrap();
+    assert!(matches!(manifests.get(referrer.digest()).await, Err(Error::ManifestUnknown { .. })));
+    assert_eq!(list().await, 0);
+    manifests.put(&referrer, PutManifest::default()).await.unwrap();
+    assert_eq!(list().await, 1);
+}

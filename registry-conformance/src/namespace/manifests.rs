@@ -92,6 +92,21 @@ pub async fn what_is_no_manifest_is_refused(namespace: Arc<dyn Namespace>) {
     refused!(one.tags().get(&tag("latest")).await, Error::ManifestUnknown { .. }, "no tag was set");
 }
 
+/// Go's readers, Distribution's collector among them, see other layers in the first and stop at the others.
+pub async fn what_others_read_otherwise_is_refused(namespace: Arc<dyn Namespace>) {
+    let one = repository(&namespace, "one").await;
+    for fields in [
+        r#""layers":[],"Layers":null"#,
+        r#""layers":[],"MediaType":"application/vnd.example""#,
+        r#""layers":[{"annotations":{"a":1}}]"#,
+        r#""layers":[{"data":"***"}]"#,
+    ] {
+        let wrong = manifest(MediaType::OCI_IMAGE, format!(r#"{{"schemaVersion":2,{fields}}}"#));
+        let put = one.manifests().put(&wrong, PutManifest::default()).await;
+        refused!(put, Error::ManifestInvalid { .. }, "{fields}");
+    }
+}
+
 /// A client that lost the answer pushes again.
 pub async fn pushing_a_manifest_again_changes_nothing(namespace: Arc<dyn Namespace>) {
     let one = repository(&namespace, "one").await;

@@ -86,5 +86,7 @@ mod tests {
         );
         assert_eq!(detect(r#"{"schemaVersion":1}"#), None);
         assert_eq!(detect("no json"), None);
+        assert_eq!(detect(r#"["a/b",null,2]"#), None, "the fields as a list are no object");
+        assert_eq!(detect(r#"[]"#), None);
     }
 }
