@@ -7,6 +7,7 @@
 
 pub mod base;
 pub mod blobs;
+pub mod bodies;
 mod cases;
 pub mod catalog;
 mod client;

@@ -1,6 +1,6 @@
 //! Who asks, and from where.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use http::{Extensions, Method};
 
@@ -19,6 +19,13 @@ pub struct RequestContext {
     pub principal: Option<Principal>,
     /// The address of the client, as far as it can be trusted.
     pub client_addr: Option<IpAddr>,
+    /// The other end of the connection: the client itself, or the nearest proxy.
+    pub peer: Option<SocketAddr>,
+    /// The address of the client as `X-Forwarded-For` or `X-Real-Ip` of the request have it. Whoever sends the
+    /// request can write anything there: good for logs and events, never for decisions.
+    pub claimed_addr: Option<IpAddr>,
+    /// What URLs of the API begin with, as for the `Location` of the answer: up to and without `/v2/`.
+    pub url_base: Option<String>,
     /// The method of the request; `None` for work that no request asked for.
     pub method: Option<Method>,
     /// The host that the client asked for.

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
 
@@ -52,7 +53,8 @@ pub trait BlobDescriptorsLayer: fmt::Debug + Send + Sync + 'static {
 /// A cache of what is known about stored content.
 ///
 /// A cache only ever saves work. A failure inside is the cache's own affair: it logs, counts and
-/// answers `None`.
+/// answers `None`. What it says may be out of date for a while after another process has removed
+/// content, so that whoever decides about a write asks the store instead.
 #[async_trait]
 pub trait DescriptorCache: fmt::Debug + Send + Sync + 'static {
     /// What is known, if anything.
@@ -73,4 +75,46 @@ pub enum CacheScope<'a> {
     /// The blob is visible in this repository. For layers that look further than into the store; the
     /// store's own links are asked each time.
     Repository(&'a RepositoryName),
+}
+
+/// What a descriptor cache has been asked, as it was at one moment.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CacheCounts {
+    /// How often it was asked what it knows; the sum of hits and misses.
+    pub requests: u64,
+    /// How often it knew.
+    pub hits: u64,
+    /// How often it did not know, or could not be asked.
+    pub misses: u64,
+    /// How many operations of any kind failed.
+    pub errors: u64,
+}
+
+/// Counts for [`CacheCounts`], from any number of threads.
+#[derive(Debug, Default)]
+pub struct CacheCounters {
+    hits: AtomicU64,
+    misses: AtomicU64,
+    errors: AtomicU64,
+}
+
+impl CacheCounters {
+    /// Counts an answer: whether the cache knew.
+    pub fn answered(&self, hit: bool) {
+        let counter = if hit { &self.hits } else { &self.misses };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts an operation that failed.
+    pub fn failed(&self) {
+        self.errors.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// All counts so far.
+    pub fn counts(&self) -> CacheCounts {
+        let hits = self.hits.load(Ordering::Relaxed);
+        let misses = self.misses.load(Ordering::Relaxed);
+        CacheCounts { requests: hits + misses, hits, misses, errors: self.errors.load(Ordering::Relaxed) }
+    }
 }

@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use crate::context::RequestContext;
 use crate::descriptor::Descriptor;
 use crate::digest::Digest;
+use crate::manifests::Manifest;
 use crate::name::{RepositoryName, Tag};
 
 /// Something that happened to content of a repository.
@@ -73,6 +74,8 @@ pub enum EventTarget {
         descriptor: Descriptor,
         /// The tags that were set with it.
         tags: Vec<Tag>,
+        /// The manifest itself, for a sink that [wants](EventSink::wants_manifests) it.
+        content: Option<Manifest>,
     },
     /// A blob that was removed.
     BlobDigest(Digest),
@@ -90,4 +93,10 @@ pub enum EventTarget {
 pub trait EventSink: fmt::Debug + Send + Sync + 'static {
     /// Takes one event of the request `cx`.
     async fn publish(&self, cx: &RequestContext, event: Event);
+
+    /// Whether events of manifests come with the manifest, also where the operation alone would not have
+    /// read it. A sink around another asks that one.
+    fn wants_manifests(&self) -> bool {
+        false
+    }
 }

@@ -75,7 +75,9 @@ pub use access::{AccessController, AuthError, AuthRequest, Challenge, Grant};
 pub use blobs::{Blob, BlobBody, BlobStore, GetBlob};
 pub use context::{Principal, RequestContext};
 pub use descriptor::{Descriptor, MediaType};
-pub use descriptors::{BlobDescriptors, BlobDescriptorsLayer, CacheScope, DescriptorCache};
+pub use descriptors::{
+    BlobDescriptors, BlobDescriptorsLayer, CacheCounters, CacheCounts, CacheScope, DescriptorCache,
+};
 pub use digest::{Algorithm, Digest, Digester, verify_stream};
 pub use driver::{
     Batch, Change, Content, ContentBody, Durability, Entry, FileSlice, FileWriter, ListMode, ListPage,

@@ -9,6 +9,7 @@ mod unambiguous;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
@@ -34,19 +35,19 @@ pub struct ManifestDocument {
     #[serde(default, deserialize_with = "null_is_default")]
     pub artifact_type: String,
     /// The configuration of an image.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "object")]
     pub config: Option<ManifestReference>,
     /// The layers of an image.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "objects")]
     pub layers: Option<Vec<ManifestReference>>,
     /// The children of an index.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "objects")]
     pub manifests: Option<Vec<ManifestReference>>,
     /// The content of an OCI artifact manifest of a release candidate of the image specification.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "objects")]
     pub blobs: Option<Vec<ManifestReference>>,
     /// The manifest that this one refers to.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "object")]
     pub subject: Option<ManifestReference>,
     /// Annotations of the manifest.
     #[serde(default, deserialize_with = "null_is_default")]
@@ -71,7 +72,7 @@ pub struct ManifestReference {
     #[serde(default, deserialize_with = "null_is_default")]
     pub urls: Vec<String>,
     /// For which platform it is, for a child of an index.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "object")]
     pub platform: Option<Platform>,
 }
 
@@ -183,6 +184,30 @@ fn fields(payload: &[u8]) -> Result<Map<String, Value>> {
         Value::Object(fields) => Ok(fields),
         _ => Err(Error::manifest_invalid("a manifest is a JSON object")),
     }
+}
+
+/// An object or nothing. A derived reader alone takes a list of the fields' values too, which no other reader
+/// of manifests does.
+fn object<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: DeserializeOwned,
+{
+    Option::deserialize(deserializer)?.map(from_object).transpose()
+}
+
+/// A list of objects or nothing.
+fn objects<'de, D, T>(deserializer: D) -> Result<Option<Vec<T>>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: DeserializeOwned,
+{
+    let list: Option<Vec<Map<String, Value>>> = Option::deserialize(deserializer)?;
+    list.map(|list| list.into_iter().map(from_object).collect()).transpose()
+}
+
+fn from_object<T: DeserializeOwned, E: serde::de::Error>(fields: Map<String, Value>) -> Result<T, E> {
+    T::deserialize(Value::Object(fields)).map_err(E::custom)
 }
 
 fn null_is_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>

@@ -1,6 +1,8 @@
-//! The body of a response.
+//! The body of a response, and why that of a request may fail.
 
+use std::error::Error;
 use std::fmt;
+use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -130,6 +132,21 @@ impl http_body::Body for Body {
     fn size_hint(&self) -> SizeHint {
         SizeHint::with_exact(self.len())
     }
+}
+
+/// Whether the body of a request failed because the client sent no more, rather than because its connection is
+/// gone: the server says so by [`io::ErrorKind::TimedOut`] among the causes.
+pub(crate) fn timed_out(error: &BoxError) -> bool {
+    let mut cause: Option<&(dyn Error + 'static)> = Some(error.as_ref());
+    while let Some(error) = cause {
+        cause = match error.downcast_ref::<io::Error>() {
+            Some(error) if error.kind() == io::ErrorKind::TimedOut => return true,
+            // What it was made of, which its `source` passes over.
+            Some(error) => error.get_ref().map(|inner| inner as &(dyn Error + 'static)),
+            None => error.source(),
+        };
+    }
+    false
 }
 
 impl fmt::Debug for Body {

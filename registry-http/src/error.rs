@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::body::Body;
 use crate::headers::value;
+use crate::request_log::Reported;
 
 /// What a handler returns instead of a response: an error, and headers that help the client go on.
 #[derive(Debug)]
@@ -60,6 +61,9 @@ pub fn wire_response(errors: &[WireError]) -> Response<Body> {
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response.headers_mut().insert(CONTENT_LENGTH, value(body.len().to_string()));
     *response.body_mut() = body.into();
+    if let Some(error) = errors.first() {
+        response.extensions_mut().insert(Reported::new(error));
+    }
     response
 }
 

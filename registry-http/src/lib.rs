@@ -17,6 +17,7 @@
 //! | `error.rs` | the only writer of the error envelope |
 //! | `range.rs`, `conditional.rs`, `multipart.rs` | RFC 9110 for blobs |
 //! | `location.rs`, `state.rs` | URLs that are handed out, and the state of uploads in them |
+//! | `request_log.rs` | request ids, the fields of a request in the log, the line that ends it |
 //! | `page.rs` | `n`, `last` and `Link` |
 //!
 //! For routes of an embedder's own, [`authorize`], [`request_context`] and [`error_response`] give the same
@@ -34,6 +35,7 @@ mod options;
 mod page;
 mod query;
 mod range;
+mod request_log;
 mod route;
 mod service;
 mod state;
@@ -44,5 +46,6 @@ pub use error::{error_response, wire_response};
 pub use location::Locations;
 pub use options::HttpOptions;
 pub use range::{ContentRange, RangeHeader};
+pub use request_log::{RequestLog, loggable_target};
 pub use route::{Route, RouteError};
 pub use service::{RegistryService, request_context};

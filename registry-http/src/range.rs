@@ -35,8 +35,9 @@ impl RangeHeader {
                     inverted = true;
                     continue;
                 }
+                // Beyond the last number that there is, the end cannot be told from the beginning.
                 (Number::Some(first), Number::Some(last)) => {
-                    ByteRange::bounded(first, last.saturating_add(1))
+                    ByteRange::bounded(first, last.saturating_add(1)).or(Some(ByteRange::From(first)))
                 }
                 (Number::Some(first), Number::None) => Some(ByteRange::From(first)),
                 (Number::None, Number::Some(count)) => {
@@ -161,6 +162,15 @@ mod tests {
             ("Bytes= 0-4 , 6-", RangeHeader::Ranges(vec![bounded(0, 5), ByteRange::From(6)])),
             ("bytes=-3", RangeHeader::Ranges(vec![ByteRange::suffix(3).unwrap()])),
             ("bytes=0-99999999999999999999999", RangeHeader::Ranges(vec![bounded(0, u64::MAX)])),
+            // Ranges with no byte that can be counted: beyond the end of anything, and not without meaning.
+            (
+                "bytes=18446744073709551615-18446744073709551615",
+                RangeHeader::Ranges(vec![ByteRange::From(u64::MAX)]),
+            ),
+            (
+                "bytes=99999999999999999998-99999999999999999999",
+                RangeHeader::Ranges(vec![ByteRange::From(u64::MAX)]),
+            ),
             ("bytes=500-0", RangeHeader::Inverted),
             ("bytes=-0", RangeHeader::Inverted),
             ("bytes=", RangeHeader::Ignored),

@@ -1,15 +1,16 @@
 //! The service: parse, authorize, dispatch, render.
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use http::header::{CACHE_CONTROL, CONTENT_LENGTH, HOST, USER_AGENT};
-use http::{HeaderValue, Method, Request, Response, request::Parts};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, request::Parts};
 use http_body_util::BodyExt;
 use http_body_util::combinators::UnsyncBoxBody;
 use registry_core::access::Access;
@@ -23,8 +24,9 @@ use crate::access::{accesses, authorize};
 use crate::body::Body;
 use crate::error::{Failure, error_response, method_not_allowed, options};
 use crate::handlers;
-use crate::headers::{API_VERSION, REGISTRY_2_0};
+use crate::headers::{API_VERSION, REGISTRY_2_0, value};
 use crate::options::HttpOptions;
+use crate::request_log::{self, REQUEST_ID, RequestLog};
 use crate::route::{Route, RouteError};
 use crate::state::Signer;
 
@@ -35,7 +37,8 @@ pub(crate) type RequestBody = UnsyncBoxBody<Bytes, BoxError>;
 ///
 /// Cheap to clone, always ready, and never fails: its error is [`Infallible`]. It reads of the
 /// request's extensions only a [`SocketAddr`], the address of the client, and hands all of them to the
-/// access controller.
+/// access controller. A body that fails with [`TimedOut`](std::io::ErrorKind::TimedOut) among its causes is
+/// answered with 408; any other failure means that the client is gone.
 #[derive(Debug, Clone)]
 pub struct RegistryService {
     shared: Arc<Shared>,
@@ -106,16 +109,17 @@ where
         let shared = Arc::clone(&self.shared);
         let (parts, body) = request.into_parts();
         let body = body.map_err(Into::into).boxed_unsync();
-        let request_id = uuid::Uuid::now_v7().to_string();
-        let span = tracing::info_span!(
-            "request",
-            "http.request.id" = request_id,
-            "http.request.method" = %parts.method,
-            "http.request.uri" = parts.uri.path(),
-        );
-        let head = parts.method == Method::HEAD;
+        let started = Instant::now();
+        let request_id = request_log::request_id(&parts.headers);
+        let span = request_log::span(&request_id, &parts);
+        let log_span = span.clone();
+        let (method, probe) = (parts.method.clone(), parts.uri.path() == "/");
+        let head = method == Method::HEAD;
         async move {
+            let id_header = value(&request_id);
             let mut response = shared.respond(request_id, parts, body).await;
+            response.headers_mut().insert(REQUEST_ID, id_header);
+            RequestLog::attach(&log_span, started, &method, probe, &mut response);
             if head {
                 // The headers are those of a GET, the length included.
                 *response.body_mut() = Body::empty();
@@ -159,6 +163,7 @@ impl Shared {
         parts: Parts,
         body: RequestBody,
     ) -> Response<Body> {
+        request_log::record_route(&route);
         let (required, optional) = accesses(&route);
         let access = Arc::clone(&self.access);
         let grant = authorize(access.as_ref(), &parts.headers, &required, &optional, &parts.extensions).await;
@@ -166,7 +171,11 @@ impl Shared {
             Ok(grant) => grant,
             Err(response) => return response,
         };
-        let (context, granted) = request_context(request_id, &parts, grant);
+        if let Some(principal) = &grant.principal {
+            request_log::record_user(&principal.name);
+        }
+        let (mut context, granted) = request_context(request_id, &parts, grant);
+        context.url_base = Some(self.options.locations.base(&parts, &self.options.prefix));
         let call = Call { shared: self, context: Arc::new(context), parts, granted };
         match handlers::dispatch(call, route, body).await {
             Ok(response) => response,
@@ -192,6 +201,8 @@ pub fn request_context(
     let mut context = RequestContext::new(request_id).with_principal(principal).with_extensions(extensions);
     // An IPv4 address as such, also where a socket for both families took the connection.
     context.client_addr = parts.extensions.get::<SocketAddr>().map(|peer| peer.ip().to_canonical());
+    context.peer = parts.extensions.get::<SocketAddr>().copied();
+    context.claimed_addr = claimed_addr(&parts.headers);
     context.method = Some(parts.method.clone());
     let host = parts.uri.authority().map(|authority| authority.as_str());
     let host = host.or_else(|| parts.headers.get(HOST)?.to_str().ok());
@@ -199,6 +210,16 @@ pub fn request_context(
     let agent = parts.headers.get(USER_AGENT).and_then(|agent| agent.to_str().ok());
     context.user_agent = agent.map(str::to_owned);
     (context, optional)
+}
+
+/// Who the client is according to the proxies before us: the first address of `X-Forwarded-For`, or else
+/// `X-Real-Ip`, if it is one.
+fn claimed_addr(headers: &HeaderMap) -> Option<IpAddr> {
+    let address = |name: &str| {
+        let text = headers.get(name)?.to_str().ok()?;
+        text.split(',').next()?.trim().parse().ok()
+    };
+    address("x-forwarded-for").or_else(|| address("x-real-ip"))
 }
 
 /// What Distribution answers to `/`: load balancers ask for it.

@@ -172,6 +172,15 @@ macro_rules! __wire_cases {
                 referrers_of_another_repository_are_not_listed,
                 a_subject_of_sha512_has_referrers,
             }
+            wire::bodies {
+                a_body_that_fails_anywhere_leaves_a_session_to_resume,
+                a_single_post_that_fails_leaves_nothing,
+                a_manifest_that_fails_is_not_stored,
+                a_manifest_without_end_is_not_read_to_it,
+                a_chunk_without_end_is_not_read_to_it,
+                trailers_are_read_past,
+                a_long_head_gets_an_ordinary_answer,
+            }
             wire::hostile {
                 hostile_names_are_refused,
                 odd_names_are_as_good_as_others,

@@ -28,6 +28,9 @@ impl ErrorCode {
         StatusCode::CONFLICT,
         "blob upload is being written by another request",
     );
+    /// code-2 with 408: the client stopped sending. What came is kept.
+    pub const BLOB_UPLOAD_TIMEOUT: Self =
+        Self::custom("BLOB_UPLOAD_INVALID", StatusCode::REQUEST_TIMEOUT, "the body did not arrive in time");
     /// code-3.
     pub const BLOB_UPLOAD_UNKNOWN: Self =
         Self::custom("BLOB_UPLOAD_UNKNOWN", StatusCode::NOT_FOUND, "blob upload unknown to registry");
@@ -46,6 +49,9 @@ impl ErrorCode {
     /// code-6 with 413, which end-7 asks for when a manifest is too large (Distribution: 400).
     pub const MANIFEST_TOO_LARGE: Self =
         Self::custom("MANIFEST_INVALID", StatusCode::PAYLOAD_TOO_LARGE, "manifest too large");
+    /// code-6 with 408: the client stopped sending.
+    pub const MANIFEST_TIMEOUT: Self =
+        Self::custom("MANIFEST_INVALID", StatusCode::REQUEST_TIMEOUT, "the manifest did not arrive in time");
     /// code-7.
     pub const MANIFEST_UNKNOWN: Self =
         Self::custom("MANIFEST_UNKNOWN", StatusCode::NOT_FOUND, "manifest unknown");

@@ -32,6 +32,10 @@ pub enum TypeInBytes {
 impl TypeInBytes {
     /// Reads as much of a manifest as tells its type.
     pub fn of(payload: &[u8]) -> Self {
+        // A derived reader takes a list of the fields' values too.
+        if payload.trim_ascii_start().first() != Some(&b'{') {
+            return Self::Unknown;
+        }
         let (media_type, is_index, schema_version) = match serde_json::from_slice::<Probe<'_>>(payload) {
             Ok(probe) => (
                 probe.media_type.map(std::borrow::Cow::into_owned).unwrap_or_default(),

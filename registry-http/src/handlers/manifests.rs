@@ -7,11 +7,12 @@ use http::{HeaderMap, StatusCode};
 use http_body_util::BodyExt;
 use registry_core::manifest::detect_media_type;
 use registry_core::{
-    Algorithm, Descriptor, Digest, Error, InvalidText, Manifest, ManifestDocument, MediaType, PutManifest,
-    Reference, Repository, RepositoryName, Tag, TextKind, collect,
+    Algorithm, Descriptor, Digest, Error, ErrorCode, InvalidText, Manifest, ManifestDocument, MediaType,
+    PutManifest, Reference, Repository, RepositoryName, Tag, TextKind, collect,
 };
 
 use super::{Handled, empty};
+use crate::body::timed_out;
 use crate::conditional::{Condition, etag, evaluate};
 use crate::headers::{CONTENT_DIGEST, OCI_SUBJECT, OCI_TAG, value};
 use crate::route::Route;
@@ -133,7 +134,10 @@ async fn read(call: &Call, body: RequestBody) -> Result<Bytes, Error> {
         return Err(too_large());
     }
     let stream = body.into_data_stream().map(|piece| {
-        piece.map_err(|error| Error::manifest_invalid(format!("the body could not be read: {error}")))
+        piece.map_err(|error| match timed_out(&error) {
+            true => Error::coded(ErrorCode::MANIFEST_TIMEOUT),
+            false => Error::manifest_invalid(format!("the body could not be read: {error}")),
+        })
     });
     collect(stream.boxed(), LIMIT).await?.ok_or_else(too_large)
 }

@@ -5,12 +5,12 @@ use http::{HeaderMap, Response, StatusCode};
 use http_body_util::BodyExt;
 use registry_core::access::{Access, Action, Resource};
 use registry_core::{
-    BlobStore, BlobWriter, Descriptor, Digest, Error, InvalidText, MountSource, RepositoryName, StartUpload,
-    TextKind, UploadId, UploadStart, UploadStatus,
+    BlobStore, BlobWriter, Descriptor, Digest, Error, ErrorCode, InvalidText, MountSource, RepositoryName,
+    StartUpload, TextKind, UploadId, UploadStart, UploadStatus,
 };
 
 use super::{Handled, empty};
-use crate::body::Body;
+use crate::body::{Body, timed_out};
 use crate::error::Failure;
 use crate::headers::{CHUNK_MIN_LENGTH, CONTENT_DIGEST, UPLOAD_UUID, value};
 use crate::range::{ContentRange, upload_range};
@@ -236,6 +236,9 @@ async fn receive(call: &Call, writer: &mut dyn BlobWriter, mut body: RequestBody
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| {
             tracing::info!(%error, received, "a client broke off an upload");
+            if timed_out(&error) {
+                return Error::coded(ErrorCode::BLOB_UPLOAD_TIMEOUT);
+            }
             Error::UploadInvalid { reason: "the body broke off".into() }
         })?;
         let data = frame.into_data().unwrap_or_default();
