@@ -37,14 +37,15 @@ impl Blobs {
     /// digest than the content, its link says so.
     async fn mount_target(&self, source: &MountSource) -> Result<Option<Descriptor>> {
         let digest = &source.descriptor.digest;
-        if let Some(found) = self.shared.content.stat(digest).await? {
+        let content = self.shared.content.deciding();
+        if let Some(found) = content.stat(digest).await? {
             return Ok(Some(found));
         }
         let Some(path) = source.from.as_ref().and_then(|from| layout::layer_link(from, digest)) else {
             return Ok(None);
         };
         match link::read(self.shared.driver.as_ref(), &path).await? {
-            Some(target) => self.shared.content.stat(&target).await,
+            Some(target) => content.stat(&target).await,
             None => Ok(None),
         }
     }

@@ -7,6 +7,7 @@ use registry_core::{
     Batch, BlobDescriptors, Descriptor, Digest, Error, GlobalBlobs, RepositoryName, Result, StorageDriverExt,
 };
 
+use crate::global::ContentStore;
 use crate::namespace::Shared;
 use crate::{layout, link};
 
@@ -17,12 +18,13 @@ use crate::{layout, link};
 #[derive(Debug)]
 pub(crate) struct LinkedDescriptors {
     shared: Arc<Shared>,
+    content: ContentStore,
     name: RepositoryName,
 }
 
 impl LinkedDescriptors {
-    pub(crate) fn new(shared: Arc<Shared>, name: RepositoryName) -> Self {
-        Self { shared, name }
+    pub(crate) fn new(shared: Arc<Shared>, content: ContentStore, name: RepositoryName) -> Self {
+        Self { shared, content, name }
     }
 
     fn unknown(&self, digest: &Digest) -> Error {
@@ -36,7 +38,7 @@ impl BlobDescriptors for LinkedDescriptors {
         let path = layout::layer_link(&self.name, digest).ok_or_else(|| self.unknown(digest))?;
         let target = link::read(self.shared.driver.as_ref(), &path).await?;
         let target = target.ok_or_else(|| self.unknown(digest))?;
-        self.shared.content.stat(&target).await?.ok_or_else(|| self.unknown(digest))
+        self.content.stat(&target).await?.ok_or_else(|| self.unknown(digest))
     }
 
     async fn set(&self, digest: &Digest, descriptor: &Descriptor) -> Result<()> {
@@ -50,6 +52,8 @@ impl BlobDescriptors for LinkedDescriptors {
         if !self.shared.driver.exists(&path).await? {
             return Err(self.unknown(digest));
         }
-        Ok(self.shared.driver.delete(&path).await?)
+        self.shared.driver.delete(&path).await?;
+        self.content.unlinked(&self.name, digest).await;
+        Ok(())
     }
 }

@@ -12,15 +12,26 @@ use registry_core::{
 use crate::layout;
 
 /// The content of all repositories, with what is remembered about it.
+///
+/// What is remembered may be wrong for a while: content was removed by a program that does not know of the
+/// cache, or while the cache could not be reached. So it only answers reads, whose bytes come from the store
+/// anyway. Whatever decides about a write asks the store: see [`deciding`](Self::deciding).
 #[derive(Debug, Clone)]
 pub(crate) struct ContentStore {
     driver: Arc<dyn StorageDriver>,
     cache: Option<Arc<dyn DescriptorCache>>,
+    /// Whether what is remembered is taken for an answer.
+    trusting: bool,
 }
 
 impl ContentStore {
     pub(crate) fn new(driver: Arc<dyn StorageDriver>, cache: Option<Arc<dyn DescriptorCache>>) -> Self {
-        Self { driver, cache }
+        Self { driver, cache, trusting: true }
+    }
+
+    /// The same content, asked of the store each time.
+    pub(crate) fn deciding(&self) -> Self {
+        Self { trusting: false, ..self.clone() }
     }
 
     /// Part of some content, opened; `None` if it is not there.
@@ -48,6 +59,24 @@ impl ContentStore {
         }
     }
 
+    /// Tells the cache that a repository shows a blob or manifest no more. We ask the links each time; others
+    /// who keep what they know beside ours may not.
+    pub(crate) async fn unlinked(&self, repository: &RepositoryName, digest: &Digest) {
+        if let Some(cache) = &self.cache {
+            cache.remove(CacheScope::Repository(repository), digest).await;
+        }
+    }
+
+    /// Forgets content that is not there, if it is remembered. What is not remembered is left alone, because
+    /// something that was just forgotten may be slow to be remembered again.
+    async fn forget_if_remembered(&self, digest: &Digest) {
+        if let Some(cache) = &self.cache
+            && cache.get(CacheScope::Content, digest).await.is_some()
+        {
+            cache.remove(CacheScope::Content, digest).await;
+        }
+    }
+
     /// Forgets content that turned out not to be there.
     pub(crate) async fn forget(&self, digest: &Digest) {
         if let Some(cache) = &self.cache {
@@ -59,15 +88,23 @@ impl ContentStore {
 #[async_trait]
 impl GlobalBlobs for ContentStore {
     async fn stat(&self, digest: &Digest) -> Result<Option<Descriptor>> {
-        if let Some(cache) = &self.cache
+        if self.trusting
+            && let Some(cache) = &self.cache
             && let Some(descriptor) = cache.get(CacheScope::Content, digest).await
         {
             return Ok(Some(descriptor));
         }
         let Some(path) = layout::blob_data(digest) else { return Ok(None) };
-        let Some(found) = self.driver.stat_if_present(&path).await? else { return Ok(None) };
+        let Some(found) = self.driver.stat_if_present(&path).await? else {
+            if !self.trusting {
+                self.forget_if_remembered(digest).await;
+            }
+            return Ok(None);
+        };
         let descriptor = Descriptor::blob(digest.clone(), found.size);
-        self.remember(&descriptor).await;
+        if self.trusting {
+            self.remember(&descriptor).await;
+        }
         Ok(Some(descriptor))
     }
 
@@ -94,6 +131,9 @@ impl GlobalBlobs for ContentStore {
     }
 
     async fn delete(&self, digest: &Digest) -> Result<()> {
+        // Before, so that a process that dies in between leaves nothing remembered that is gone; and after,
+        // because who asked the store in between may have remembered what it said.
+        self.forget(digest).await;
         if let Some(dir) = layout::blob_dir(digest) {
             self.driver.delete(&dir).await?;
         }

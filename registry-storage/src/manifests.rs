@@ -132,7 +132,9 @@ impl ManifestStore for Manifests {
         // Tags first, so that none is left leading to nothing.
         let batch =
             tags.iter().fold(Batch::new(), |batch, tag| batch.delete(layout::tag_dir(&self.name, tag)));
-        Ok(self.shared.driver.apply(batch.then().delete(dir)).await?)
+        self.shared.driver.apply(batch.then().delete(dir)).await?;
+        self.shared.content.unlinked(&self.name, digest).await;
+        Ok(())
     }
 
     async fn list(&self, page: &PageRequest) -> Result<Page<Digest>> {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use http::Method;
 use registry_core::{
     BlobDescriptors, BlobDescriptorsLayer, DescriptorCache, Error, GlobalBlobs, Namespace, Page, PageRequest,
     Repository, RepositoryName, RepositoryRemover, RequestContext, Result, StorageDriver,
@@ -52,10 +53,12 @@ impl Shared {
         cx: &Arc<RequestContext>,
         name: &RepositoryName,
     ) -> Arc<dyn BlobDescriptors> {
-        let linked = Arc::new(LinkedDescriptors::new(Arc::clone(self), name.clone()));
+        let reads = cx.method.as_ref().is_some_and(Method::is_safe);
+        let content = if reads { self.content.clone() } else { self.content.deciding() };
+        let linked = Arc::new(LinkedDescriptors::new(Arc::clone(self), content.clone(), name.clone()));
         match &self.layer {
             Some(layer) => {
-                let content: Arc<dyn GlobalBlobs> = Arc::new(self.content.clone());
+                let content: Arc<dyn GlobalBlobs> = Arc::new(content);
                 layer.wrap(cx, name, linked, &content)
             }
             None => linked,
@@ -77,8 +80,8 @@ pub struct StorageNamespaceBuilder {
 
 impl StorageNamespaceBuilder {
     /// Remembers in `cache` that content is stored; without this call nothing is remembered. For stores
-    /// that are far away. Who removes content behind the registry's back, as a garbage collection by
-    /// another program does, has to clear the cache.
+    /// that are far away. It answers reads (a context whose method is GET or HEAD); what decides about a
+    /// write is asked of the store.
     #[must_use]
     pub fn descriptor_cache(mut self, cache: Option<Arc<dyn DescriptorCache>>) -> Self {
         self.cache = cache;
@@ -170,7 +173,7 @@ impl Namespace for StorageNamespace {
     }
 
     fn blobs(&self) -> Arc<dyn GlobalBlobs> {
-        Arc::new(self.shared.content.clone())
+        Arc::new(self.shared.content.deciding())
     }
 
     fn remover(&self) -> Option<Arc<dyn RepositoryRemover>> {

@@ -21,6 +21,7 @@ use registry_core::{
     PageRequest, ReferrerFilter, RepositoryName, Result, StorageDriverExt, StorageError,
 };
 use tokio::time::Instant;
+use tracing::Instrument;
 
 use crate::manifests::{Manifests, READ_LIMIT};
 use crate::namespace::Shared;
@@ -181,11 +182,12 @@ impl Referrers {
         }
         let this = self.clone();
         // A task of its own, so that the work is not lost when the client that caused it goes away.
-        let task = tokio::spawn(async move {
+        let scan = async move {
             let unsaved = Arc::new(this.scan().await?);
             *last = Some(Scan { at: Instant::now(), unsaved: Arc::clone(&unsaved) });
             Ok(unsaved)
-        });
+        };
+        let task = tokio::spawn(scan.in_current_span());
         task.await.map_err(|error| Error::internal("scanning for referrers", error))?
     }
 

@@ -16,6 +16,7 @@ use registry_core::{
     FileWriter, PutMode, RepositoryName, Result, StorageDriverExt, StorageError, UploadId, UploadStatus,
     WriteMode,
 };
+use tracing::Instrument;
 use uuid::Uuid;
 
 use crate::namespace::Shared;
@@ -193,7 +194,7 @@ impl BlobWriter for Session {
     async fn commit(self: Box<Self>, expected: &Digest) -> Result<Descriptor> {
         let expected = expected.clone();
         // A task of its own: a client that goes away does not cut it in half.
-        let task = tokio::spawn(self.finish(expected));
+        let task = tokio::spawn(self.finish(expected).in_current_span());
         task.await.map_err(|error| Error::internal("committing an upload", error))?
     }
 

@@ -1,6 +1,8 @@
 //! Watching a repository and telling what happened.
 
+use std::future::Future;
 use std::num::NonZeroU64;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
@@ -9,11 +11,12 @@ use bytes::Bytes;
 use http::Method;
 use registry_core::events::Action;
 use registry_core::{
-    Blob, BlobStore, BlobWriter, ComposedRepository, Descriptor, Digest, Event, EventSink, EventTarget,
+    Blob, BlobStore, BlobWriter, ComposedRepository, Descriptor, Digest, Error, Event, EventSink, EventTarget,
     GetBlob, Manifest, ManifestStore, Page, PageRequest, PutManifest, ReferrerFilter, Repository,
     RepositoryMiddleware, RepositoryName, RequestContext, Result, StartUpload, Tag, TagExpect, TagStore,
     UploadId, UploadStart, UploadStatus,
 };
+use tracing::Instrument;
 
 /// Tells an [`EventSink`] what happens in a repository, after it succeeded and before the caller hears of
 /// it. The same events as Distribution's:
@@ -36,8 +39,13 @@ use registry_core::{
 /// Only requests that read, GET and HEAD, pull: what a push looks at to check its references or a mount
 /// its source is not reported.
 ///
-/// An event is lost if the caller's future is dropped between the operation's success and the sink's
-/// taking it.
+/// Whatever changes something runs in a task of its own, together with the telling: a caller that goes away
+/// meanwhile does not cut off the event from what it tells of. So it needs a tokio runtime.
+///
+/// A process that ends between the two does. Its client has no answer then, and asks again: a manifest is put
+/// again, and that is told. An upload that has ended cannot be ended again; the answer to the second try is that
+/// the blob is there, and that is told as a push, too. So a push may be told twice, but none that was
+/// acknowledged is never told.
 #[derive(Debug, Clone)]
 pub struct EventListener {
     sink: Arc<dyn EventSink>,
@@ -55,7 +63,9 @@ impl EventListener {
             sink: Arc::clone(&self.sink),
             cx: Arc::clone(cx),
             repository: inner.name().clone(),
+            content: self.sink.wants_manifests(),
             resolved: Mutex::default(),
+            upload_gone: AtomicBool::new(false),
         });
         let blobs = Blobs { inner: inner.blobs(), teller: Arc::clone(&teller) };
         let manifests =
@@ -76,14 +86,24 @@ impl RepositoryMiddleware for EventListener {
     }
 }
 
+/// Runs a change and the telling of it to their end, whether or not anybody waits for it.
+async fn whole<T: Send + 'static>(work: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
+    let task = tokio::spawn(work.in_current_span());
+    task.await.map_err(|error| Error::internal("a change and its event", error))?
+}
+
 /// Tells the sink, for one repository and one request.
 #[derive(Debug)]
 struct Teller {
     sink: Arc<dyn EventSink>,
     cx: Arc<RequestContext>,
     repository: RepositoryName,
+    /// Whether the sink wants the content of manifests.
+    content: bool,
     /// The tag that this request has resolved last, and to what.
     resolved: Mutex<Option<(Tag, Digest)>>,
+    /// Whether this request has looked for an upload that is not there any more.
+    upload_gone: AtomicBool,
 }
 
 impl Teller {
@@ -96,18 +116,27 @@ impl Teller {
         matches!(self.cx.method, Some(Method::GET | Method::HEAD))
     }
 
-    async fn blob_pulled(&self, descriptor: &Descriptor) {
+    async fn blob_seen(&self, descriptor: &Descriptor) {
+        let action = if self.pulls() {
+            Action::Pull
+        } else if self.cx.method == Some(Method::PUT) && self.upload_gone.swap(false, Ordering::Relaxed) {
+            Action::Push
+        } else {
+            return;
+        };
+        let target = EventTarget::Blob { descriptor: descriptor.clone(), from: None };
+        self.tell(action, target).await;
+    }
+
+    async fn manifest_pulled(&self, descriptor: Descriptor, content: Option<Manifest>) {
         if self.pulls() {
-            let target = EventTarget::Blob { descriptor: descriptor.clone(), from: None };
-            self.tell(Action::Pull, target).await;
+            let tags = self.tag_of(&descriptor.digest).into_iter().collect();
+            self.tell(Action::Pull, EventTarget::Manifest { descriptor, tags, content }).await;
         }
     }
 
-    async fn manifest_pulled(&self, descriptor: Descriptor) {
-        if self.pulls() {
-            let tags = self.tag_of(&descriptor.digest).into_iter().collect();
-            self.tell(Action::Pull, EventTarget::Manifest { descriptor, tags }).await;
-        }
+    fn content(&self, manifest: &Manifest) -> Option<Manifest> {
+        self.content.then(|| manifest.clone())
     }
 
     fn resolved(&self, tag: &Tag, digest: &Digest) {
@@ -138,30 +167,45 @@ impl Blobs {
 impl BlobStore for Blobs {
     async fn stat(&self, digest: &Digest) -> Result<Descriptor> {
         let descriptor = self.inner.stat(digest).await?;
-        self.teller.blob_pulled(&descriptor).await;
+        self.teller.blob_seen(&descriptor).await;
         Ok(descriptor)
     }
 
     async fn get(&self, digest: &Digest, options: GetBlob) -> Result<Blob> {
         let blob = self.inner.get(digest, options).await?;
-        self.teller.blob_pulled(&blob.descriptor).await;
+        self.teller.blob_seen(&blob.descriptor).await;
         Ok(blob)
     }
 
     async fn start(&self, options: StartUpload) -> Result<UploadStart> {
-        let from = options.mount.as_ref().and_then(|source| source.from.clone());
-        match self.inner.start(options).await? {
-            UploadStart::Mounted(descriptor) => {
+        let Some(source) = &options.mount else {
+            return match self.inner.start(options).await? {
+                UploadStart::Session(writer) => Ok(UploadStart::Session(self.watch(writer))),
+                mounted @ UploadStart::Mounted(_) => Ok(mounted),
+            };
+        };
+        let from = source.from.clone();
+        let (inner, teller) = (Arc::clone(&self.inner), Arc::clone(&self.teller));
+        let started = whole(async move {
+            let started = inner.start(options).await?;
+            if let UploadStart::Mounted(descriptor) = &started {
                 let target = EventTarget::Blob { descriptor: descriptor.clone(), from };
-                self.teller.tell(Action::Mount, target).await;
-                Ok(UploadStart::Mounted(descriptor))
+                teller.tell(Action::Mount, target).await;
             }
+            Ok(started)
+        });
+        match started.await? {
             UploadStart::Session(writer) => Ok(UploadStart::Session(self.watch(writer))),
+            mounted @ UploadStart::Mounted(_) => Ok(mounted),
         }
     }
 
     async fn resume(&self, id: &UploadId) -> Result<Box<dyn BlobWriter>> {
-        Ok(self.watch(self.inner.resume(id).await?))
+        let resumed = self.inner.resume(id).await;
+        if matches!(resumed, Err(Error::UploadUnknown { .. })) {
+            self.teller.upload_gone.store(true, Ordering::Relaxed);
+        }
+        Ok(self.watch(resumed?))
     }
 
     async fn status(&self, id: &UploadId) -> Result<UploadStatus> {
@@ -169,9 +213,13 @@ impl BlobStore for Blobs {
     }
 
     async fn delete(&self, digest: &Digest) -> Result<()> {
-        self.inner.delete(digest).await?;
-        self.teller.tell(Action::Delete, EventTarget::BlobDigest(digest.clone())).await;
-        Ok(())
+        let (inner, teller, digest) = (Arc::clone(&self.inner), Arc::clone(&self.teller), digest.clone());
+        whole(async move {
+            inner.delete(&digest).await?;
+            teller.tell(Action::Delete, EventTarget::BlobDigest(digest)).await;
+            Ok(())
+        })
+        .await
     }
 }
 
@@ -210,10 +258,14 @@ impl BlobWriter for Writer {
 
     async fn commit(self: Box<Self>, expected: &Digest) -> Result<Descriptor> {
         let Self { inner, teller } = *self;
-        let descriptor = inner.commit(expected).await?;
-        let target = EventTarget::Blob { descriptor: descriptor.clone(), from: None };
-        teller.tell(Action::Push, target).await;
-        Ok(descriptor)
+        let expected = expected.clone();
+        whole(async move {
+            let descriptor = inner.commit(&expected).await?;
+            let target = EventTarget::Blob { descriptor: descriptor.clone(), from: None };
+            teller.tell(Action::Push, target).await;
+            Ok(descriptor)
+        })
+        .await
     }
 
     async fn cancel(self: Box<Self>) -> Result<()> {
@@ -232,36 +284,53 @@ struct Manifests {
 #[async_trait]
 impl ManifestStore for Manifests {
     async fn stat(&self, digest: &Digest) -> Result<Descriptor> {
+        if self.teller.content && self.teller.pulls() {
+            let manifest = self.inner.get(digest).await?;
+            let descriptor = manifest.descriptor();
+            self.teller.manifest_pulled(descriptor.clone(), Some(manifest)).await;
+            return Ok(descriptor);
+        }
         let descriptor = self.inner.stat(digest).await?;
-        self.teller.manifest_pulled(descriptor.clone()).await;
+        self.teller.manifest_pulled(descriptor.clone(), None).await;
         Ok(descriptor)
     }
 
     async fn get(&self, digest: &Digest) -> Result<Manifest> {
         let manifest = self.inner.get(digest).await?;
-        self.teller.manifest_pulled(manifest.descriptor()).await;
+        self.teller.manifest_pulled(manifest.descriptor(), self.teller.content(&manifest)).await;
         Ok(manifest)
     }
 
     async fn put(&self, manifest: &Manifest, options: PutManifest) -> Result<Descriptor> {
-        let tags = options.tags.clone();
-        let descriptor = self.inner.put(manifest, options).await?;
-        let target = EventTarget::Manifest { descriptor: descriptor.clone(), tags };
-        self.teller.tell(Action::Push, target).await;
-        Ok(descriptor)
+        let (inner, teller, manifest) = (Arc::clone(&self.inner), Arc::clone(&self.teller), manifest.clone());
+        whole(async move {
+            let tags = options.tags.clone();
+            let descriptor = inner.put(&manifest, options).await?;
+            let content = teller.content(&manifest);
+            let target = EventTarget::Manifest { descriptor: descriptor.clone(), tags, content };
+            teller.tell(Action::Push, target).await;
+            Ok(descriptor)
+        })
+        .await
     }
 
     async fn delete(&self, digest: &Digest) -> Result<()> {
-        let tags = self.tags.lookup(digest).await.unwrap_or_else(|error| {
-            tracing::warn!(%digest, error = &error as &dyn std::error::Error, "events: no tags of a manifest");
-            Vec::new()
-        });
-        self.inner.delete(digest).await?;
-        self.teller.tell(Action::Delete, EventTarget::ManifestDigest(digest.clone())).await;
-        for tag in tags {
-            self.teller.tell(Action::Delete, EventTarget::Tag(tag)).await;
-        }
-        Ok(())
+        let (inner, tags, teller) =
+            (Arc::clone(&self.inner), Arc::clone(&self.tags), Arc::clone(&self.teller));
+        let digest = digest.clone();
+        whole(async move {
+            let tags = tags.lookup(&digest).await.unwrap_or_else(|error| {
+                tracing::warn!(%digest, error = &error as &dyn std::error::Error, "events: no tags of a manifest");
+                Vec::new()
+            });
+            inner.delete(&digest).await?;
+            teller.tell(Action::Delete, EventTarget::ManifestDigest(digest)).await;
+            for tag in tags {
+                teller.tell(Action::Delete, EventTarget::Tag(tag)).await;
+            }
+            Ok(())
+        })
+        .await
     }
 
     async fn list(&self, page: &PageRequest) -> Result<Page<Digest>> {
@@ -294,16 +363,25 @@ impl TagStore for Tags {
     }
 
     async fn set(&self, tag: &Tag, target: &Descriptor, expect: TagExpect) -> Result<()> {
-        self.inner.set(tag, target, expect).await?;
-        let target = EventTarget::Manifest { descriptor: target.clone(), tags: vec![tag.clone()] };
-        self.teller.tell(Action::Push, target).await;
-        Ok(())
+        let (inner, teller, tag) = (Arc::clone(&self.inner), Arc::clone(&self.teller), tag.clone());
+        let descriptor = target.clone();
+        whole(async move {
+            inner.set(&tag, &descriptor, expect).await?;
+            let target = EventTarget::Manifest { descriptor, tags: vec![tag], content: None };
+            teller.tell(Action::Push, target).await;
+            Ok(())
+        })
+        .await
     }
 
     async fn delete(&self, tag: &Tag) -> Result<()> {
-        self.inner.delete(tag).await?;
-        self.teller.tell(Action::Delete, EventTarget::Tag(tag.clone())).await;
-        Ok(())
+        let (inner, teller, tag) = (Arc::clone(&self.inner), Arc::clone(&self.teller), tag.clone());
+        whole(async move {
+            inner.delete(&tag).await?;
+            teller.tell(Action::Delete, EventTarget::Tag(tag)).await;
+            Ok(())
+        })
+        .await
     }
 
     async fn list(&self, page: &PageRequest) -> Result<Page<Tag>> {

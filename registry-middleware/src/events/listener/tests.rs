@@ -1,6 +1,7 @@
 //! Which events fire.
 
 use registry_core::{Error, MountSource};
+use tokio::sync::Semaphore;
 
 use super::*;
 use crate::ImmutableTags;
@@ -38,6 +39,7 @@ fn tagged(descriptor: &Descriptor, tags: &[&str]) -> EventTarget {
     EventTarget::Manifest {
         descriptor: descriptor.clone(),
         tags: tags.iter().map(|text| tag(text)).collect(),
+        content: None,
     }
 }
 
@@ -129,4 +131,107 @@ async fn an_immutable_tag_is_reported_too() {
     let stored = repository.manifests().put(&image(&[]), options).await.unwrap();
     let expected = [(Action::Push, tagged(&stored, &[])), (Action::Push, tagged(&stored, &["v1"]))];
     assert_eq!(events.take(), expected);
+}
+
+/// A sink that takes its time: it says when it was called, and waits until it may go on.
+#[derive(Debug)]
+struct Slow {
+    called: Semaphore,
+    go_on: Semaphore,
+    recorder: Recorder,
+}
+
+#[async_trait]
+impl EventSink for Slow {
+    async fn publish(&self, cx: &RequestContext, event: Event) {
+        self.called.add_permits(1);
+        self.go_on.acquire().await.unwrap().forget();
+        self.recorder.publish(cx, event).await;
+    }
+}
+
+/// What a client that goes away has done is reported all the same, for everything that changes something.
+#[tokio::test]
+async fn an_event_outlives_the_request_that_made_it() {
+    type Change = fn(Arc<dyn Repository>, Descriptor) -> futures::future::BoxFuture<'static, ()>;
+    let changes: [(&str, Change); 7] = [
+        ("commit", |repository, _| {
+            Box::pin(async move {
+                let start = repository.blobs().start(StartUpload::default()).await.unwrap();
+                let UploadStart::Session(mut writer) = start else { panic!("a session begins") };
+                writer.write("hello".into()).await.unwrap();
+                writer.commit(&digest(b"hello")).await.unwrap();
+            })
+        }),
+        ("mount", |repository, blob| {
+            Box::pin(async move {
+                let source = MountSource { from: Some(name("b")), descriptor: blob };
+                let options = StartUpload::default().with_mount(Some(source));
+                repository.blobs().start(options).await.unwrap();
+            })
+        }),
+        ("delete of a blob", |repository, blob| {
+            Box::pin(async move { repository.blobs().delete(&blob.digest).await.unwrap() })
+        }),
+        ("put", |repository, _| {
+            Box::pin(async move {
+                repository.manifests().put(&image(&[]), PutManifest::default()).await.unwrap();
+            })
+        }),
+        ("set of a tag", |repository, _| {
+            Box::pin(async move {
+                let target = repository.manifests().stat(image(&[b"x"]).digest()).await.unwrap();
+                repository.tags().set(&tag("v9"), &target, TagExpect::Any).await.unwrap();
+            })
+        }),
+        ("delete of a tag", |repository, _| {
+            Box::pin(async move { repository.tags().delete(&tag("v1")).await.unwrap() })
+        }),
+        ("delete of a manifest", |repository, _| {
+            Box::pin(async move {
+                repository.manifests().delete(image(&[b"x"]).digest()).await.unwrap();
+            })
+        }),
+    ];
+    for (what, change) in changes {
+        let fake = Fake::new();
+        let blob = fake.add_blob("b", b"blob");
+        fake.add_blob("a", b"blob");
+        fake.add_manifest("a", &image(&[b"x"]), &["v1"]);
+        let slow = Arc::new(Slow {
+            called: Semaphore::new(0),
+            go_on: Semaphore::new(0),
+            recorder: Recorder::default(),
+        });
+        let sink: Arc<dyn EventSink> = Arc::<Slow>::clone(&slow);
+        let repository = EventListener::new(sink).around(&cx("PUT"), fake.open("a").await);
+        let request = tokio::spawn(change(repository, blob));
+        slow.called.acquire().await.unwrap().forget();
+        request.abort();
+        assert!(request.await.unwrap_err().is_cancelled(), "{what}: the client is gone");
+        slow.go_on.add_permits(9);
+        // The deletion of a manifest has a second event, for its tag.
+        let expected = if what == "delete of a manifest" { 2 } else { 1 };
+        for _ in 0..1000 {
+            if slow.recorder.0.lock().unwrap().len() == expected {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(slow.recorder.take().len(), expected, "{what}: events that the sink has taken");
+    }
+}
+
+/// The answer to a `PUT` was lost in a crash between commit and event: the same `PUT` again finds the blob there and
+/// is acknowledged, so its event has to come now.
+#[tokio::test]
+async fn a_commit_that_was_done_before_is_reported_when_it_is_asked_for_again() {
+    let fake = Fake::new();
+    let blob_there = fake.add_blob("a", b"blob");
+    let (events, repository) = watched(&fake, "PUT").await;
+    let gone = registry_core::UploadId::parse("123e4567-e89b-42d3-a456-426614174000").unwrap();
+    let blobs = repository.blobs();
+    assert!(matches!(blobs.resume(&gone).await, Err(Error::UploadUnknown { .. })));
+    blobs.stat(&blob_there.digest).await.unwrap();
+    assert_eq!(events.take(), [(Action::Push, blob(&blob_there, None))]);
 }
