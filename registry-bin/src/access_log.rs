@@ -1,8 +1,7 @@
-//! Wraps the service so that every request is counted while in flight and, if wanted, leaves a line in the
-//! access log: Apache's combined format, written when the response has been sent or given up.
+//! Wraps the service so that every request is counted while in flight and leaves its lines when the response has
+//! been sent or given up: one in the log and, if wanted, one in the access log, in Apache's combined format.
 
 use std::fmt::Write as _;
-use std::io::Write as _;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -15,7 +14,9 @@ use http::header::{REFERER, USER_AGENT};
 use http::{HeaderMap, HeaderName, Request, Response};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
+use registry::http::{RequestLog, loggable_target};
 
+use crate::output;
 use crate::time::Civil;
 
 /// Takes finished lines, newline included.
@@ -23,11 +24,8 @@ pub(crate) type Sink = Arc<dyn Fn(&[u8]) + Send + Sync>;
 
 /// The sink for standard output.
 pub(crate) fn standard_output() -> Sink {
-    Arc::new(|line| {
-        // A closed standard output must not stop the registry.
-        let mut output = std::io::stdout().lock();
-        let _ = output.write_all(line).and_then(|()| output.flush());
-    })
+    let output = output::standard_output();
+    Arc::new(move |line| output.line(line, false))
 }
 
 /// Number of requests whose response is not finished.
@@ -54,12 +52,32 @@ impl Drop for Entered {
     }
 }
 
-/// A line under construction; written when it is dropped, so an aborted response leaves one too.
+/// What is known of a request so far. Both its lines are written when this is dropped, so an aborted response
+/// leaves them too.
+struct Exchange {
+    access: Option<Line>,
+    log: Option<RequestLog>,
+    status: u16,
+    /// Of the body, as far as it went.
+    bytes: u64,
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        if let Some(Line { before_status, after_size, sink }) = &self.access {
+            let (status, bytes) = (self.status, self.bytes);
+            sink(format!("{before_status} {status} {bytes} {after_size}\n").as_bytes());
+        }
+        if let Some(log) = &self.log {
+            log.completed(self.bytes);
+        }
+    }
+}
+
+/// A line of the access log under construction.
 struct Line {
     before_status: String,
     after_size: String,
-    status: u16,
-    bytes: u64,
     sink: Sink,
 }
 
@@ -72,24 +90,14 @@ impl Line {
         let mut start = format!("{peer} - - [{}] \"", Civil::new(SystemTime::now()).common_log());
         escape(&mut start, request.method().as_str().as_bytes());
         start.push(' ');
-        escape(&mut start, request.uri().to_string().as_bytes());
+        escape(&mut start, loggable_target(request.uri()).as_bytes());
         _ = write!(start, " {:?}\"", request.version());
         let after_size = format!(
             "\"{}\" \"{}\"",
             escaped(request.headers(), &REFERER),
             escaped(request.headers(), &USER_AGENT)
         );
-        Self { before_status: start, after_size, status: 0, bytes: 0, sink: Arc::clone(sink) }
-    }
-}
-
-impl Drop for Line {
-    fn drop(&mut self) {
-        if self.status == 0 {
-            return; // the connection went away before there was an answer
-        }
-        let Self { before_status, after_size, status, bytes, .. } = self;
-        (self.sink)(format!("{before_status} {status} {bytes} {after_size}\n").as_bytes());
+        Self { before_status: start, after_size, sink: Arc::clone(sink) }
     }
 }
 
@@ -164,12 +172,12 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let response = std::task::ready!(this.inner.poll(cx))?;
-        let (mut line, entered) = (this.line.take(), this.entered.take());
-        if let Some(line) = &mut line {
-            line.status = response.status().as_u16();
-        }
-        Poll::Ready(Ok(response.map(|inner| TrackedBody { inner, line, entered })))
+        let mut response = std::task::ready!(this.inner.poll(cx))?;
+        let log = response.extensions_mut().remove::<RequestLog>();
+        let status = response.status().as_u16();
+        let exchange = Some(Exchange { access: this.line.take(), log, status, bytes: 0 });
+        let entered = this.entered.take();
+        Poll::Ready(Ok(response.map(|inner| TrackedBody { inner, exchange, entered })))
     }
 }
 
@@ -178,7 +186,7 @@ pin_project! {
     pub(crate) struct TrackedBody<B> {
         #[pin]
         inner: B,
-        line: Option<Line>,
+        exchange: Option<Exchange>,
         // Held until the connection is done with the body.
         entered: Option<Entered>,
     }
@@ -196,12 +204,12 @@ impl<B: Body> Body for TrackedBody<B> {
         let frame = std::task::ready!(this.inner.poll_frame(cx));
         match &frame {
             Some(Ok(frame)) => {
-                if let (Some(line), Some(data)) = (this.line.as_mut(), frame.data_ref()) {
-                    line.bytes += data.remaining() as u64;
+                if let (Some(exchange), Some(data)) = (this.exchange.as_mut(), frame.data_ref()) {
+                    exchange.bytes += data.remaining() as u64;
                 }
             }
             Some(Err(_)) | None => {
-                this.line.take();
+                this.exchange.take();
             }
         }
         Poll::Ready(frame)

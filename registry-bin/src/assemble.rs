@@ -5,11 +5,16 @@ use std::sync::Arc;
 
 use registry::core::{BuildError, DescriptorCache, StorageDriver};
 use registry::http::{HttpOptions, Locations, RegistryService};
+use registry::metrics::Metrics;
 use registry::middleware::{ManifestValidation, Platform, Platforms};
 use registry::storage::{FilesystemDriver, MemoryCache, MemoryDriver};
 use registry::{Registry, RegistryBuilder};
+use registry_notifications::{Notifier, NotifierError};
+use registry_redis::{RedisCache, RedisConfigError};
 
 use crate::config::{Config, Driver, model};
+use crate::telemetry::Telemetry;
+use crate::{notifications, observe};
 
 /// Why the registry cannot be put together from a valid configuration.
 #[derive(Debug, thiserror::Error)]
@@ -25,13 +30,29 @@ pub(crate) enum StartError {
     /// `http.host` is not a URL.
     #[error("http.host {value:?}: {source}")]
     Host { value: String, source: http::uri::InvalidUri },
+    /// Events could not be kept, or told to anybody.
+    #[error(transparent)]
+    Notifications(#[from] NotifierError),
+    /// The cache cannot be what the configuration wants, wherever Redis may be.
+    #[error("redis: {0}")]
+    Redis(#[from] RedisConfigError),
     /// The library refuses a value.
     #[error(transparent)]
     Build(#[from] BuildError),
 }
 
+/// A registry that is ready to serve.
+pub(crate) struct Assembly {
+    pub(crate) service: RegistryService,
+    /// The store below it, for what runs beside the requests.
+    pub(crate) driver: Arc<dyn StorageDriver>,
+    /// Who tells endpoints what happens, and counts it; `None` if there is no endpoint.
+    pub(crate) notifier: Option<Arc<Notifier>>,
+    pub(crate) metrics: Metrics,
+}
+
 /// Builds the registry. Everything that can only fail at start-up fails here.
-pub(crate) async fn assemble(config: &Config) -> Result<RegistryService, StartError> {
+pub(crate) async fn assemble(config: &Config, telemetry: Option<&Telemetry>) -> Result<Assembly, StartError> {
     let storage = &config.storage;
     let mut builder = Registry::builder_over(driver(&storage.driver)?)
         .deletes(storage.delete_enabled)
@@ -41,8 +62,20 @@ pub(crate) async fn assemble(config: &Config) -> Result<RegistryService, StartEr
     if storage.tag_concurrency > 0 {
         builder = builder.tag_concurrency(storage.tag_concurrency);
     }
-    let registry = with_cache(builder, storage.descriptor_cache).build().await?;
-    Ok(registry.service(http_options(config)?))
+    let metrics = observe::metrics();
+    if observe::counting(config, telemetry) {
+        builder = builder.storage_middleware(metrics.storage());
+    }
+    if let Some(tracing) = telemetry.and_then(Telemetry::storage) {
+        builder = builder.storage_middleware_over(tracing);
+    }
+    let notifier = notifications::start(&config.notifications, &config.http.addrs[0])?.map(Arc::new);
+    if let Some(notifier) = &notifier {
+        builder = builder.event_sink_over(Arc::<Notifier>::clone(notifier));
+    }
+    let registry = with_cache(builder, storage.descriptor_cache.as_ref(), &metrics).await?.build().await?;
+    let driver = Arc::clone(registry.driver());
+    Ok(Assembly { service: registry.service(http_options(config)?), driver, notifier, metrics })
 }
 
 fn driver(driver: &Driver) -> Result<Arc<dyn StorageDriver>, StartError> {
@@ -56,16 +89,29 @@ fn driver(driver: &Driver) -> Result<Arc<dyn StorageDriver>, StartError> {
     })
 }
 
-fn with_cache(builder: RegistryBuilder, cache: Option<model::DescriptorCache>) -> RegistryBuilder {
+async fn with_cache(
+    builder: RegistryBuilder,
+    cache: Option<&model::DescriptorCache>,
+    metrics: &Metrics,
+) -> Result<RegistryBuilder, StartError> {
     /// As good as no bound, for `blobdescriptorsize` of zero and below.
     const UNBOUNDED: usize = 100_000_000;
-    match cache {
-        None => builder,
-        Some(cache) => {
-            let cache = MemoryCache::new(cache.entries.unwrap_or(UNBOUNDED));
-            builder.descriptor_cache(Some(Arc::new(cache) as Arc<dyn DescriptorCache>))
+    let cache: Arc<dyn DescriptorCache> = match cache {
+        None => return Ok(builder),
+        Some(model::DescriptorCache::InMemory { entries }) => {
+            let cache = Arc::new(MemoryCache::new(entries.unwrap_or(UNBOUNDED)));
+            let counted = Arc::clone(&cache);
+            metrics.descriptor_cache(move || counted.counts());
+            cache
         }
-    }
+        Some(model::DescriptorCache::Redis(options)) => {
+            let cache = Arc::new(RedisCache::connect(options.as_ref().clone()).await?);
+            let counted = Arc::clone(&cache);
+            metrics.descriptor_cache(move || counted.counts());
+            Arc::new(metrics.redis_cache(cache))
+        }
+    };
+    Ok(builder.descriptor_cache(Some(cache)))
 }
 
 fn validation(validation: &model::Validation) -> Result<ManifestValidation, StartError> {

@@ -6,14 +6,19 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
-use clap::{Parser, Subcommand};
+use clap::{ArgAction, CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
 
-use crate::commands::{self, BenchArguments, Failure};
+use crate::commands::{self, BenchArguments, Failure, Format};
+use crate::output;
 
 /// A container registry.
 #[derive(Debug, Parser)]
-#[command(name = "registry", version, arg_required_else_help = true)]
+#[command(name = "registry", version, arg_required_else_help = true, disable_version_flag = true)]
 struct Arguments {
+    /// Print name and version
+    #[arg(short, long, visible_short_alias = 'V', action = ArgAction::Version)]
+    version: Option<bool>,
     #[command(subcommand)]
     command: Command,
 }
@@ -34,18 +39,40 @@ enum Command {
     /// Work with configuration files
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Print a script that completes the command line in a shell
+    Completions {
+        /// The shell; bash takes the script with `source <(registry completions bash)`
+        shell: Shell,
+    },
+    /// Print the manual page, in roff
+    Man,
 }
 
 #[derive(Debug, Subcommand)]
 enum ConfigCommand {
-    /// Read a configuration file as `serve` would, environment included, and report every problem
+    /// Read a configuration file as `serve` would, environment included, and report every problem; unknown,
+    /// unsupported and old keys are errors
     Check {
         /// Configuration file
         file: PathBuf,
-        /// Report unknown configuration keys as warnings
+        /// Report unknown and old configuration keys as warnings
         #[arg(long)]
         lenient_config: bool,
     },
+    /// Print the configuration in force and where each value comes from: file, environment or default. Secrets
+    /// are masked
+    Show {
+        /// Configuration file; without it REGISTRY_CONFIGURATION_PATH, then the built-in configuration
+        file: Option<PathBuf>,
+        /// The form
+        #[arg(long, value_enum, default_value = "yaml")]
+        format: Format,
+        /// Go on in spite of unknown configuration keys
+        #[arg(long)]
+        lenient_config: bool,
+    },
+    /// Print a JSON Schema of the configuration file, for editors
+    Schema,
 }
 
 /// Exit code for a command line that makes no sense.
@@ -53,17 +80,37 @@ const USAGE: u8 = 2;
 
 /// Runs the command that `arguments` name.
 pub(crate) fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let command = match Arguments::try_parse_from(arguments) {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let command = match Arguments::try_parse_from(&arguments) {
         Ok(arguments) => arguments.command,
+        Err(error) if error.kind() == ErrorKind::DisplayVersion => return version(arguments.first()),
         Err(error) => return usage(&error),
     };
+    // Not locked: the access log of `serve` is written there by other threads.
+    let mut stdout = std::io::stdout();
     let result = match command {
         Command::Serve { config, lenient_config } => commands::serve(config, lenient_config),
-        Command::Bench(arguments) => commands::bench(&arguments, &mut std::io::stdout().lock()),
+        Command::Bench(arguments) => commands::bench(&arguments, &mut stdout),
         Command::Config(ConfigCommand::Check { file, lenient_config }) => {
-            commands::check(&file, lenient_config, &mut std::io::stdout().lock())
+            commands::check(&file, lenient_config, &mut stdout)
+        }
+        Command::Config(ConfigCommand::Show { file, format, lenient_config }) => {
+            commands::show(file, format, lenient_config, &mut stdout)
+        }
+        Command::Config(ConfigCommand::Schema) => {
+            commands::schema(&mut stdout);
+            Ok(())
+        }
+        Command::Completions { shell } => {
+            commands::completions(shell, Arguments::command(), &mut stdout);
+            Ok(())
+        }
+        Command::Man => {
+            commands::man(Arguments::command(), &mut stdout);
+            Ok(())
         }
     };
+    output::finish();
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure(lines)) => {
@@ -73,10 +120,19 @@ pub(crate) fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
-/// Help and version go to standard output; everything else is one line and a failure.
+/// In the form of Distribution, which scripts take apart: as what the program was called, what it is, its
+/// version.
+fn version(called: Option<&OsString>) -> ExitCode {
+    let called = called.map_or_else(|| "registry".into(), |name| name.to_string_lossy());
+    let line = format!("{called} {} {}\n", env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
+    let _ = std::io::stdout().lock().write_all(line.as_bytes());
+    ExitCode::SUCCESS
+}
+
+/// Help goes to standard output; everything else is one line and a failure.
 fn usage(error: &clap::Error) -> ExitCode {
     match error.kind() {
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+        ErrorKind::DisplayHelp => {
             let _ = error.print();
             ExitCode::SUCCESS
         }

@@ -2,12 +2,17 @@
 
 mod bench;
 mod check;
+mod describe;
 mod serve;
+mod settings;
+mod show;
 mod source;
 
 pub(crate) use self::bench::{BenchArguments, bench};
 pub(crate) use self::check::check;
+pub(crate) use self::describe::{completions, man};
 pub(crate) use self::serve::serve;
+pub(crate) use self::show::{Format, schema, show};
 
 /// Why a command ended without success: the lines for standard error, each without its prefix.
 #[derive(Debug, PartialEq, Eq)]

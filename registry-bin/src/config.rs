@@ -13,17 +13,20 @@ mod overlay;
 mod problem;
 mod reader;
 mod scalar;
-mod schema;
+pub(crate) mod schema;
+mod show;
 mod suggest;
 #[cfg(test)]
 mod tests;
 mod yaml;
 
-use self::node::{Map, Value};
+use self::node::{Map, Node, Value};
 use self::problem::{Problem, Problems};
 use self::yaml::Source;
 
-pub(crate) use self::model::{Address, Config, Driver, Formatter, Level, Log};
+pub(crate) use self::check::Strictness;
+pub(crate) use self::model::{Address, Config, Driver, Formatter, Level, Limits, Log, MailHook, Severity};
+pub(crate) use self::show::Shown;
 
 /// What `registry serve` uses without a file.
 pub(crate) const BUILT_IN: &str = include_str!("config/built-in.yml");
@@ -48,32 +51,51 @@ pub(crate) struct Rejected {
 }
 
 /// Reads `text`, which messages call `file`, with the variables laid over it.
-///
-/// With `lenient`, an unknown key is a warning instead of an error.
 pub(crate) fn load(
     text: &str,
     file: &str,
     variables: impl IntoIterator<Item = (String, String)>,
-    lenient: bool,
+    strictness: Strictness,
 ) -> Result<Loaded, Rejected> {
     let problems = Problems::default();
-    let config = read(text, variables, lenient, &problems);
+    let root = tree(text, variables, &problems);
+    let config = root.as_ref().and_then(|root| judge(root, strictness, &problems));
+    finish(config, problems, file).map(|(config, warnings)| Loaded { config, warnings })
+}
+
+/// Reads `text` as [`load`] does, and says what is in force and where it comes from. Secrets are masked.
+pub(crate) fn show(
+    text: &str,
+    file: &str,
+    variables: impl IntoIterator<Item = (String, String)>,
+    strictness: Strictness,
+) -> Result<(Shown, Vec<String>), Rejected> {
+    let problems = Problems::default();
+    let root = tree(text, variables, &problems);
+    let config = root.as_ref().and_then(|root| judge(root, strictness, &problems));
+    let (_, warnings) = finish(config, problems, file)?;
+    let root = root.unwrap_or_else(|| Node::null(node::Origin::Document));
+    Ok((Shown::new(root, file), warnings))
+}
+
+/// A value without errors, with its warnings; or why there is none.
+fn finish<T>(value: Option<T>, problems: Problems, file: &str) -> Result<(T, Vec<String>), Rejected> {
     let (errors, warnings) = problems.into_sorted();
     let lines = |list: Vec<Problem>| list.iter().map(|problem| problem.line(file)).collect::<Vec<_>>();
     let (errors, warnings) = (lines(errors), lines(warnings));
-    match config {
-        Some(config) if errors.is_empty() => Ok(Loaded { config, warnings }),
+    match value {
+        Some(value) if errors.is_empty() => Ok((value, warnings)),
         _ if errors.is_empty() => Err(Rejected { errors: vec![format!("{file}: cannot be used")], warnings }),
         _ => Err(Rejected { errors, warnings }),
     }
 }
 
-fn read(
+/// The file with the variables laid over it; `None` if it is no configuration at all.
+fn tree(
     text: &str,
     variables: impl IntoIterator<Item = (String, String)>,
-    lenient: bool,
     problems: &Problems,
-) -> Option<Config> {
+) -> Option<Node> {
     let mut root = match yaml::parse(text, Source::File, "", problems) {
         Ok(root) => root,
         Err(problem) => {
@@ -94,7 +116,11 @@ fn read(
     }
     overlay::shorten(&mut root);
     overlay::apply(&mut root, variables, problems);
+    Some(root)
+}
+
+fn judge(root: &Node, strictness: Strictness, problems: &Problems) -> Option<Config> {
     let map = root.as_map()?;
-    check::check(map, lenient, problems);
+    check::check(map, strictness, problems);
     decode::decode(map, problems)
 }

@@ -1,14 +1,14 @@
-//! Log lines on standard error, in the two shapes that operators of the original registry parse.
+//! Log lines on standard error, in the shapes that operators of the original registry parse, and by mail.
 //!
 //! A layer of our own rather than the stock formatter: the stock one renders the fields of spans to text once
 //! and for all, which neither shape can use.
 
 mod fields;
 mod json;
+mod mail;
 mod text;
 
-use std::io::Write;
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
@@ -16,23 +16,93 @@ use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{Registry, reload};
 
-use self::fields::Fields;
-use crate::config::{self, Formatter, Log};
+use self::fields::{Fields, Pair};
+use self::mail::{Entry, Queue};
+use crate::config::{self, Formatter, Log, Severity};
+use crate::output;
+use crate::telemetry::SpanLayer;
 use crate::time::Civil;
 
-/// Where finished lines go; each call gets one line with its newline.
-type Sink = Box<dyn Fn(&[u8]) + Send + Sync>;
+pub(crate) use self::mail::MailError;
 
-/// Sends everything that is traced in this process to standard error from now on.
-pub(crate) fn install(log: &Log) {
-    let sink: Sink = Box::new(|line| {
-        // There is nowhere to report a failure of standard error.
-        let _ = std::io::stderr().lock().write_all(line);
-    });
-    let subscriber = tracing_subscriber::registry().with(Lines::new(log, sink).with_filter(level(log.level)));
+/// Where finished lines go; each call gets one line with its newline.
+type Sink = Box<dyn Fn(&[u8], Severity) + Send + Sync>;
+
+/// Marks events about a defect of this program.
+const PANIC: &str = "panic";
+
+/// How long the end of the process waits for mail that is on its way.
+const LAST_MAIL: Duration = Duration::from_secs(5);
+
+/// The log of this process; see [`install`].
+#[derive(Debug)]
+pub(crate) struct Logging {
+    hooks: Vec<Queue>,
+    threshold: Threshold,
+}
+
+/// Decides which lines are bad enough to be written.
+#[derive(Debug, Clone)]
+pub(crate) struct Threshold(reload::Handle<LevelFilter, Registry>);
+
+impl Threshold {
+    /// From now on it is this level.
+    pub(crate) fn set(&self, least: config::Level) {
+        // Fails only when the subscriber is gone, which is never before the process.
+        let _ = self.0.reload(level(least));
+    }
+}
+
+/// Sends everything that is traced in this process to standard error from now on, panics included; and the spans of
+/// requests to `spans` as well, if that is there.
+///
+/// # Errors
+/// A mail hook that could never send anything.
+pub(crate) fn install(log: &Log, spans: Option<SpanLayer>) -> Result<Logging, MailError> {
+    let hooks = log.hooks.iter().map(Queue::start).collect::<Result<Vec<_>, _>>()?;
+    let output = output::standard_error();
+    // What is not in order is written at once: the process may be about to end.
+    let sink: Sink = Box::new(move |line, severity| output.line(line, severity <= Severity::Warning));
+    let mut lines = Lines::new(log, sink, hooks.clone());
+    lines.about_this_process();
+    let (filter, threshold) = reload::Layer::new(level(log.level));
+    let mut layers: Vec<SpanLayer> = vec![lines.with_filter(filter).boxed()];
+    layers.extend(spans);
+    let subscriber = tracing_subscriber::registry().with(layers);
     // Only fails when somebody else installed a subscriber, whose choice then stands.
     let _ = subscriber.try_init();
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        let text = panic.payload_as_str().unwrap_or("no message");
+        tracing::error!(target: PANIC, place, "a defect in this program: {text}");
+    }));
+    Ok(Logging { hooks, threshold: Threshold(threshold) })
+}
+
+impl Logging {
+    /// For changing the level while the process runs.
+    pub(crate) fn threshold(&self) -> Threshold {
+        self.threshold.clone()
+    }
+
+    /// Mails why the process ends; the caller tells standard error.
+    pub(crate) fn fatal(&self, reasons: &[String]) {
+        for hook in self.hooks.iter().filter(|hook| hook.wants(Severity::Fatal)) {
+            for reason in reasons {
+                hook.push(Entry::new(Severity::Fatal, SystemTime::now(), reason.clone(), String::new()));
+            }
+        }
+    }
+
+    /// Waits until mail that is on its way has gone, but not for long.
+    pub(crate) fn finish(self) {
+        let until = Instant::now() + LAST_MAIL;
+        for hook in self.hooks {
+            hook.finish(until);
+        }
+    }
 }
 
 fn level(level: config::Level) -> LevelFilter {
@@ -47,50 +117,52 @@ fn level(level: config::Level) -> LevelFilter {
 /// Turns events into lines.
 struct Lines {
     formatter: Formatter,
-    /// From the configuration, on every line.
+    /// On every line.
     constant: Fields,
     report_caller: bool,
     sink: Sink,
+    hooks: Vec<Queue>,
 }
 
 /// What a formatter needs besides the fields.
 struct Head<'a> {
-    level: &'static str,
+    severity: Severity,
     message: &'a str,
     time: Civil,
 }
 
 impl Lines {
-    fn new(log: &Log, sink: Sink) -> Self {
+    fn new(log: &Log, sink: Sink, hooks: Vec<Queue>) -> Self {
         let mut constant = Fields::default();
         for (name, value) in &log.fields {
-            constant.set(name, value.clone());
+            constant.set(name.clone(), value.clone());
         }
-        Self { formatter: log.formatter, constant, report_caller: log.report_caller, sink }
+        Self { formatter: log.formatter, constant, report_caller: log.report_caller, sink, hooks }
     }
 
-    fn line(&self, mut fields: Fields, metadata: &Metadata<'_>, time: SystemTime) -> String {
-        if self.report_caller {
-            fields.set("func", metadata.module_path().unwrap_or_default().into());
-            let place = (metadata.file().unwrap_or_default(), metadata.line().unwrap_or_default());
-            fields.set("file", format!("{}:{}", place.0, place.1).into());
-        }
-        let message = fields.take_message();
-        let head = Head { level: name(*metadata.level()), message: &message, time: Civil::new(time) };
+    /// Adds which program and which of its processes writes, as Distribution does.
+    fn about_this_process(&mut self) {
+        self.constant.set("version", env!("CARGO_PKG_VERSION").into());
+        self.constant.set("instance.id", uuid::Uuid::now_v7().to_string().into());
+    }
+
+    fn line(&self, head: &Head<'_>, fields: &[Pair<'_>]) -> String {
         match self.formatter {
-            Formatter::Text => text::line(&head, &fields),
-            Formatter::Json => json::line(&head, &fields),
+            Formatter::Text => text::line(head, fields),
+            Formatter::Json => json::line(head, fields),
+            Formatter::Logstash => json::logstash_line(head, fields),
         }
     }
 }
 
-/// The level names of the original, which has no `trace`.
-fn name(level: Level) -> &'static str {
-    match level {
-        Level::ERROR => "error",
-        Level::WARN => "warning",
-        Level::INFO => "info",
-        _ => "debug",
+/// The original has no `trace`.
+fn severity(metadata: &Metadata<'_>) -> Severity {
+    match *metadata.level() {
+        Level::ERROR if metadata.target() == PANIC => Severity::Panic,
+        Level::ERROR => Severity::Error,
+        Level::WARN => Severity::Warning,
+        Level::INFO => Severity::Info,
+        _ => Severity::Debug,
     }
 }
 
@@ -112,94 +184,32 @@ impl<S: Subscriber + for<'s> LookupSpan<'s>> Layer<S> for Lines {
     }
 
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
-        let mut fields = self.constant.clone();
-        for span in context.event_scope(event).into_iter().flat_map(|scope| scope.from_root()) {
-            if let Some(outer) = span.extensions().get::<Fields>() {
-                fields.add(outer);
+        let mut fields = Fields::default();
+        event.record(&mut fields);
+        let metadata = event.metadata();
+        if self.report_caller {
+            fields.set("func", metadata.module_path().unwrap_or_default().into());
+            let place = (metadata.file().unwrap_or_default(), metadata.line().unwrap_or_default());
+            fields.set("file", format!("{}:{}", place.0, place.1).into());
+        }
+        let (severity, message, now) = (severity(metadata), fields.take_message(), SystemTime::now());
+        let head = Head { severity, message: &message, time: Civil::new(now) };
+        let spans: Vec<_> =
+            context.event_scope(event).into_iter().flat_map(|scope| scope.from_root()).collect();
+        let extensions: Vec<_> = spans.iter().map(|span| span.extensions()).collect();
+        let outer = extensions.iter().filter_map(|extensions| extensions.get::<Fields>());
+        let fields = fields::merged([&self.constant].into_iter().chain(outer).chain([&fields]));
+        let mut line = self.line(&head, &fields);
+        line.push('\n');
+        (self.sink)(line.as_bytes(), severity);
+        // What the hooks have to say themselves would come back to them for ever.
+        if metadata.target() != mail::TARGET {
+            for hook in self.hooks.iter().filter(|hook| hook.wants(severity)) {
+                hook.push(Entry::new(severity, now, message.clone(), text::list(&fields)));
             }
         }
-        event.record(&mut fields);
-        let mut line = self.line(fields, event.metadata(), SystemTime::now());
-        line.push('\n');
-        (self.sink)(line.as_bytes());
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::{Arc, Mutex};
-
-    use super::*;
-
-    fn record(formatter: Formatter, report_caller: bool, emit: impl FnOnce()) -> Vec<String> {
-        let lines = Arc::new(Mutex::new(Vec::new()));
-        let writer = Arc::clone(&lines);
-        let sink: Sink =
-            Box::new(move |line| writer.lock().unwrap().push(String::from_utf8(line.to_vec()).unwrap()));
-        let log = Log {
-            level: config::Level::Info,
-            formatter,
-            fields: vec![("service".to_owned(), "registry".into()), ("replica".to_owned(), 2.into())],
-            access_log: false,
-            report_caller,
-        };
-        let layer = Lines::new(&log, sink).with_filter(level(log.level));
-        tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), emit);
-        let lines = lines.lock().unwrap();
-        // The time differs each run: cut its value out.
-        lines.iter().map(|line| cut_time(line)).collect()
-    }
-
-    fn cut_time(line: &str) -> String {
-        let start = line.find("20").unwrap();
-        format!("{}T{}", &line[..start], &line[start + 30..])
-    }
-
-    fn emit() {
-        let outer = tracing::info_span!("outer", http.request.method = "GET", late = tracing::field::Empty);
-        let _outer = outer.enter();
-        outer.record("late", "x y");
-        let inner = tracing::info_span!("inner", vars.name = "a/b", replica = 3);
-        let _inner = inner.enter();
-        tracing::warn!(count = 5, empty = "", "two \"words\"");
-        tracing::debug!("below the level");
-    }
-
-    #[test]
-    fn text_lines_carry_constant_span_and_event_fields_in_order() {
-        assert_eq!(
-            record(Formatter::Text, false, emit),
-            ["time=\"T\" level=warning msg=\"two \\\"words\\\"\" count=5 empty= http.request.method=GET \
-              late=\"x y\" replica=3 service=registry vars.name=a/b\n"]
-        );
-    }
-
-    #[test]
-    fn json_lines_are_one_object() {
-        let lines = record(Formatter::Json, false, emit);
-        assert_eq!(
-            lines,
-            [
-                "{\"count\":5,\"empty\":\"\",\"http.request.method\":\"GET\",\"late\":\"x y\",\"level\":\"warning\",\
-              \"msg\":\"two \\\"words\\\"\",\"replica\":3,\"service\":\"registry\",\"time\":\"T\",\
-              \"vars.name\":\"a/b\"}\n"
-            ]
-        );
-    }
-
-    #[test]
-    fn the_caller_is_added_on_request() {
-        let lines = record(Formatter::Text, true, || tracing::error!("x"));
-        assert!(
-            lines[0].contains("level=error msg=x file=\"") && lines[0].contains("logging.rs:"),
-            "{lines:?}"
-        );
-        assert!(lines[0].contains(" func=\"registry::logging::tests\""), "{lines:?}");
-    }
-
-    #[test]
-    fn reserved_names_are_moved_aside() {
-        let lines = record(Formatter::Text, false, || tracing::info!(level = "mine", time = 1, "m"));
-        assert!(lines[0].contains("level=info msg=m fields.level=mine fields.time=1"), "{lines:?}");
-    }
-}
+mod tests;

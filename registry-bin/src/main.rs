@@ -6,8 +6,21 @@ mod bench;
 mod cli;
 mod commands;
 mod config;
+mod debug;
+mod health;
 mod listener;
 mod logging;
+mod maintenance;
+mod notifications;
+mod notify;
+mod observe;
+mod output;
+mod reload;
+#[cfg(feature = "otlp")]
+mod telemetry;
+#[cfg(not(feature = "otlp"))]
+#[path = "telemetry_off.rs"]
+mod telemetry;
 mod time;
 
 use std::process::ExitCode;

@@ -2,39 +2,22 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail by panicking, as the tests do")]
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
-use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
-use std::time::Duration;
+mod support;
 
-fn registry(directory: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_registry"));
-    command.current_dir(directory).env_clear();
-    command
-}
-
-fn run(directory: &Path, arguments: &[&str]) -> (i32, String, String) {
-    let Output { status, stdout, stderr } = registry(directory).args(arguments).output().unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    (status.code().unwrap(), text(stdout), text(stderr))
-}
-
-fn directory_with(config: &str) -> tempfile::TempDir {
-    let directory = tempfile::tempdir().unwrap();
-    std::fs::write(directory.path().join("c.yml"), config).unwrap();
-    directory
-}
+use support::{Server, directory_with, get, registry, run};
 
 #[test]
 fn help_and_version_succeed_and_nonsense_exits_with_two() {
     let directory = tempfile::tempdir().unwrap();
     let run = |arguments: &[&str]| run(directory.path(), arguments);
-    let (code, output, errors) = run(&["--version"]);
-    assert_eq!(
-        (code, output.as_str(), errors.as_str()),
-        (0, concat!("registry ", env!("CARGO_PKG_VERSION"), "\n"), "")
-    );
+    // Scripts take the last word, as they do with Distribution.
+    for flag in ["--version", "-v", "-V"] {
+        let (code, output, errors) = run(&[flag]);
+        assert_eq!((code, errors.as_str()), (0, ""));
+        let words: Vec<&str> = output.trim_end().split(' ').collect();
+        assert!(words[0].ends_with("registry"), "{output}");
+        assert_eq!(words[1..], ["registry-bin", env!("CARGO_PKG_VERSION")]);
+    }
     let (code, output, _) = run(&["help"]);
     assert!(code == 0 && output.contains("serve") && output.contains("config"), "{output}");
     for (arguments, expected) in [
@@ -58,6 +41,9 @@ fn help_and_version_succeed_and_nonsense_exits_with_two() {
 fn config_check_reports_every_problem_or_ok() {
     let directory = directory_with("version: 0.1\nstorage: inmemory\nloglevel: debug\n");
     let (code, output, errors) = run(directory.path(), &["config", "check", "c.yml"]);
+    assert_eq!((code, output.as_str()), (1, ""), "what is only a warning for serve");
+    assert_eq!(errors, "registry: c.yml:3:1: loglevel: deprecated; write log.level instead\n");
+    let (code, output, errors) = run(directory.path(), &["config", "check", "c.yml", "--lenient-config"]);
     assert_eq!((code, errors.as_str()), (0, ""));
     assert_eq!(output, "warning: c.yml:3:1: loglevel: deprecated; write log.level instead\nc.yml: ok\n");
 
@@ -103,61 +89,6 @@ fn a_failed_start_is_one_line() {
     assert_eq!(last, format!("registry: cannot listen on {address}: another process is using it"));
 }
 
-/// A running server; killed if a test fails before it has ended by itself.
-struct Server {
-    child: Child,
-    log: BufReader<std::process::ChildStderr>,
-    lines: Vec<String>,
-}
-
-impl Server {
-    fn start(mut command: Command) -> Self {
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let log = BufReader::new(child.stderr.take().unwrap());
-        Self { child, log, lines: Vec::new() }
-    }
-
-    /// Reads the log up to the line that names the address.
-    fn address(&mut self) -> String {
-        loop {
-            let mut line = String::new();
-            assert_ne!(self.log.read_line(&mut line).unwrap(), 0, "ended early: {:#?}", self.lines);
-            self.lines.push(line.clone());
-            if let Some((_, rest)) = line.split_once("listening on ") {
-                return rest.trim_end().trim_end_matches('"').to_owned();
-            }
-        }
-    }
-
-    fn signal(&self, name: &str) {
-        let status = Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status().unwrap();
-        assert!(status.success());
-    }
-
-    fn finish(mut self) -> (i32, String, String) {
-        let mut errors = String::new();
-        self.log.read_to_string(&mut errors).unwrap();
-        let mut output = String::new();
-        self.child.stdout.take().unwrap().read_to_string(&mut output).unwrap();
-        (self.child.wait().unwrap().code().unwrap(), output, errors)
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-    }
-}
-
-fn get(address: &str, path: &str) -> String {
-    let mut stream = TcpStream::connect(address).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-    write!(stream, "GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    answer
-}
-
 #[test]
 fn without_a_file_it_says_what_it_serves_and_ends_cleanly_on_a_signal() {
     let directory = tempfile::tempdir().unwrap();
@@ -165,12 +96,12 @@ fn without_a_file_it_says_what_it_serves_and_ends_cleanly_on_a_signal() {
     command.arg("serve").env("REGISTRY_HTTP_ADDR", "127.0.0.1:0");
     let mut server = Server::start(command);
     let address = server.address();
-    assert!(get(&address, "/v2/").starts_with("HTTP/1.1 200 OK\r\n"));
+    assert_eq!(get(&address, "/v2/").status, 200);
     let store = directory.path().canonicalize().unwrap().join("registry-data");
     for expected in [
         "built-in configuration",
         &format!("files in {}\"", store.display()),
-        "address: 127.0.0.1:0\"",
+        "address: 127.0.0.1:0",
         "deletes are on\"",
         "no authentication",
     ] {
@@ -191,14 +122,45 @@ fn the_environment_names_the_file_and_the_access_log_can_be_off() {
     command.arg("serve").env("REGISTRY_CONFIGURATION_PATH", "c.yml");
     let mut server = Server::start(command);
     let address = server.address();
-    let address = address.split('"').next().unwrap();
-    get(address, "/v2/");
-    assert!(
-        server.lines[0].starts_with("{\"level\":\"info\",\"msg\":\"storage: memory"),
-        "{:?}",
-        server.lines
-    );
+    get(&address, "/v2/");
+    assert!(server.lines[0].contains(",\"level\":\"info\",\"msg\":\"storage: memory"), "{:?}", server.lines);
     server.signal("INT");
     let (code, output, errors) = server.finish();
     assert_eq!((code, output.as_str()), (0, ""), "{errors}");
+}
+
+#[test]
+fn the_configuration_in_force_is_shown_and_described() {
+    let directory = directory_with("version: 0.1\nstorage: inmemory\nhttp: {secret: hunter2}\n");
+    let mut command = registry(directory.path());
+    command.args(["config", "show", "--format", "json"]).env("REGISTRY_CONFIGURATION_PATH", "c.yml");
+    let output = command.env("REGISTRY_HTTP_ADDR", ":5001").output().unwrap();
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(json["http.addr"], serde_json::json!({"value": ":5001", "source": "REGISTRY_HTTP_ADDR"}));
+    assert_eq!(json["http.secret"], serde_json::json!({"value": "********", "source": "c.yml:3:16"}));
+    let (code, output, _) = run(directory.path(), &["config", "show", "c.yml"]);
+    assert!(code == 0 && output.contains("  addr: \":5000\"  # default\n"), "{output}");
+    let (code, output, _) = run(directory.path(), &["config", "schema"]);
+    let schema: serde_json::Value = serde_json::from_str(&output).unwrap();
+    assert_eq!((code, &schema["required"][0]), (0, &"version".into()));
+    std::fs::write(directory.path().join("bad.yml"), "version: 0.1\nhtpp: {}\n").unwrap();
+    let (code, output, errors) = run(directory.path(), &["config", "show", "bad.yml"]);
+    assert_eq!((code, output.as_str(), errors.lines().count()), (1, "", 2), "{errors}");
+}
+
+#[test]
+fn completions_and_the_manual_name_every_command() {
+    let directory = tempfile::tempdir().unwrap();
+    for shell in ["bash", "zsh", "fish"] {
+        let (code, output, errors) = run(directory.path(), &["completions", shell]);
+        assert_eq!((code, errors.as_str()), (0, ""));
+        for word in ["serve", "bench", "config", "completions", "lenient-config", "schema"] {
+            assert!(output.contains(word), "{shell}: {word}");
+        }
+    }
+    let (code, output, _) = run(directory.path(), &["man"]);
+    assert!(code == 0 && output.contains(".TH registry 1"), "{output}");
+    for part in ["REGISTRY SERVE", "REGISTRY CONFIG SHOW", "lenient\\-config", "REGISTRY BENCH"] {
+        assert!(output.contains(part), "{part}: {output}");
+    }
 }

@@ -141,8 +141,7 @@ impl RegistryBuilder {
     }
 
     /// Remembers that content is stored; without this call nothing is remembered. For stores that are far
-    /// away. Who removes content behind the registry's back, as a garbage collection by another program
-    /// does, has to clear the cache.
+    /// away. It answers GET and HEAD; what decides about a write is asked of the store.
     pub fn descriptor_cache(mut self, cache: Option<Arc<dyn DescriptorCache>>) -> Self {
         self.cache = cache;
         self

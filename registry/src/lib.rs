@@ -37,5 +37,6 @@ pub use builder::{Registry, RegistryBuilder};
 pub use registry_auth as auth;
 pub use registry_core as core;
 pub use registry_http as http;
+pub use registry_metrics as metrics;
 pub use registry_middleware as middleware;
 pub use registry_storage as storage;

@@ -6,15 +6,14 @@ use bytes::Bytes;
 use clap::ValueEnum;
 use http::{Request, Response, StatusCode};
 use http_body_util::Full;
-use hyper::body::Incoming;
 use registry::Registry;
 use registry::http::HttpOptions;
 use registry::storage::MemoryDriver;
 use tokio::sync::watch;
 
 use super::*;
-use crate::config::Address;
-use crate::listener::{Listener, ServeOptions, serve};
+use crate::config::{Address, Limits};
+use crate::listener::{Intake, Listener, ServeOptions, Transport, serve};
 
 struct Server {
     url: String,
@@ -31,7 +30,13 @@ where
     let listener = Listener::bind(&address).await.unwrap();
     let url = format!("http://{}", listener.local());
     let (stop, stops) = watch::channel(0);
-    let options = ServeOptions { drain_timeout: Duration::from_secs(1), access_log: None };
+    let limits = Limits::default();
+    let options = ServeOptions {
+        drain_timeout: Duration::from_secs(1),
+        access_log: None,
+        limits,
+        transport: Transport::default(),
+    };
     tokio::spawn(serve(listener, service, stops, options));
     Server { url, _stop: stop }
 }
@@ -43,7 +48,7 @@ async fn registry(deletes: bool) -> Server {
 
 /// Answers every request with `status`.
 async fn answering(status: StatusCode) -> Server {
-    let answer = move |_: Request<Incoming>| async move {
+    let answer = move |_: Request<Intake>| async move {
         let mut response = Response::new(Full::<Bytes>::from("so\nbe it"));
         *response.status_mut() = status;
         Ok::<_, std::convert::Infallible>(response)
@@ -131,7 +136,7 @@ async fn a_registry_that_refuses_pushes_is_one_clear_line() {
 #[tokio::test]
 async fn unexpected_answers_are_counted_and_the_first_is_kept() {
     let asked = std::sync::Arc::new(AtomicUsize::new(0));
-    let server = listen(tower::service_fn(move |_: Request<Incoming>| {
+    let server = listen(tower::service_fn(move |_: Request<Intake>| {
         let fails = asked.fetch_add(1, Ordering::Relaxed) % 2 == 1;
         async move {
             let status = if fails { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };

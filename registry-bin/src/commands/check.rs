@@ -5,13 +5,15 @@ use std::path::Path;
 
 use super::Failure;
 use super::source::{Source, environment};
-use crate::config::{self, Rejected};
+use crate::config::{self, Rejected, Strictness};
 
-/// Reads `file` as `serve` would, environment included, and says what it finds.
+/// Reads `file` as `serve` would, environment included, and says what it finds. Old keys, which `serve` warns
+/// about, are errors here, unless it is to be `lenient`.
 pub(crate) fn check(file: &Path, lenient: bool, output: &mut impl Write) -> Result<(), Failure> {
     let environment = environment(std::env::vars_os())?;
     let source = Source::file(file)?;
-    let (warnings, result) = match config::load(&source.text, &source.name, environment, lenient) {
+    let strictness = if lenient { Strictness::Lenient } else { Strictness::Strict };
+    let (warnings, result) = match config::load(&source.text, &source.name, environment, strictness) {
         Ok(loaded) => (loaded.warnings, Ok(())),
         Err(Rejected { errors, warnings }) => (warnings, Err(Failure(errors))),
     };

@@ -6,7 +6,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::Failure;
-use crate::config;
+use crate::config::{self, Strictness};
 
 /// Names the file when the command line does not.
 const PATH_VARIABLE: &str = "REGISTRY_CONFIGURATION_PATH";
@@ -54,6 +54,11 @@ impl Source {
             }
         }
     }
+}
+
+/// What `--lenient-config` says.
+pub(super) fn strictness(lenient: bool) -> Strictness {
+    if lenient { Strictness::Lenient } else { Strictness::Usual }
 }
 
 /// The variables that can concern the configuration.

@@ -5,14 +5,25 @@ use super::problem::Problems;
 use super::schema::{self, AUTH_PROVIDERS, Asks, Key, Kind, Status, UNSUPPORTED};
 use super::{scalar, suggest};
 
-/// Checks the whole tree. With `lenient`, unknown keys become warnings, except where that could leave the
-/// registry without the access control somebody meant to configure.
-pub(crate) fn check(root: &Map, lenient: bool, problems: &Problems) {
-    Checker { lenient, problems }.section(root, schema::ROOT, &mut Vec::new(), false);
+/// What is forgiven.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Strictness {
+    /// Nothing: old keys are errors as well.
+    Strict,
+    /// Old keys are warnings.
+    Usual,
+    /// Unknown keys too, except where that could leave the registry without the access control somebody meant to
+    /// configure.
+    Lenient,
+}
+
+/// Checks the whole tree.
+pub(crate) fn check(root: &Map, strictness: Strictness, problems: &Problems) {
+    Checker { strictness, problems }.section(root, schema::ROOT, &mut Vec::new(), false);
 }
 
 struct Checker<'p> {
-    lenient: bool,
+    strictness: Strictness,
     problems: &'p Problems,
 }
 
@@ -37,20 +48,13 @@ impl Checker<'_> {
         let dotted = path.join(".");
         match key.status {
             Status::Supported | Status::NoEffect => quiet,
-            Status::SupportedExcept(refused) => {
-                let text = entry.value.as_scalar().map_or("", |scalar| scalar.text.as_str());
-                if let Some(word) = refused.iter().find(|word| word.eq_ignore_ascii_case(text)) {
-                    self.problems.error(&entry.value.origin, &dotted, format!("{word}: {UNSUPPORTED}"));
-                }
-                quiet
-            }
             Status::Deprecated(instead) => {
-                self.problems.warning(&entry.origin, &dotted, format!("deprecated; {instead}"));
+                self.old(entry, &dotted, format!("deprecated; {instead}"));
                 quiet
             }
             Status::Obsolete(_) if entry.value.is_blank() => true,
             Status::Obsolete(why) => {
-                self.problems.warning(&entry.origin, &dotted, format!("has no meaning any more: {why}"));
+                self.old(entry, &dotted, format!("has no meaning any more: {why}"));
                 true
             }
             Status::Gone(why) => {
@@ -63,6 +67,13 @@ impl Checker<'_> {
                 }
                 true
             }
+        }
+    }
+
+    fn old(&self, entry: &Entry, dotted: &str, text: String) {
+        match self.strictness {
+            Strictness::Strict => self.problems.error(&entry.origin, dotted, text),
+            Strictness::Usual | Strictness::Lenient => self.problems.warning(&entry.origin, dotted, text),
         }
     }
 
@@ -94,10 +105,12 @@ impl Checker<'_> {
                 }
                 None => self.expect(node, "a section", path, quiet),
             },
-            Kind::Text | Kind::Plain => match node.as_scalar() {
-                Some(_) => {}
-                None => self.expect(node, "a single value", path, quiet),
-            },
+            Kind::Text | Kind::Word(_) | Kind::Flag | Kind::Number | Kind::Duration | Kind::Plain => {
+                match node.as_scalar() {
+                    Some(_) => {}
+                    None => self.expect(node, "a single value", path, quiet),
+                }
+            }
             Kind::Any | Kind::Inline => {}
         }
     }
@@ -111,15 +124,15 @@ impl Checker<'_> {
 
     fn unknown(&self, entry: &Entry, path: &[String]) {
         let section: Vec<&str> = path[..path.len() - 1].iter().map(|step| plain_step(step)).collect();
-        let mut text = "unknown key".to_owned();
-        if let Some(nearest) = suggest::nearest(&section, &entry.key) {
-            text.push_str(&format!("; did you mean {nearest}?"));
-        }
+        let text = match suggest::nearest(&section, &entry.key) {
+            Some(nearest) => format!("unknown key; did you mean {nearest}?"),
+            None => "unknown key; remove it (docs/configuration.md lists what there is)".to_owned(),
+        };
         let dotted = path.join(".");
-        if !self.lenient {
+        if self.strictness != Strictness::Lenient {
             self.problems.error(&entry.origin, &dotted, text);
         } else if concerns_auth(&section, &entry.key) {
-            text.push_str(" (not forgiven, because access control may be meant)");
+            let text = format!("{text} (not forgiven, because access control may be meant)");
             self.problems.error(&entry.origin, &dotted, text);
         } else {
             self.problems.warning(&entry.origin, &dotted, format!("ignored: {text}"));
@@ -148,20 +161,6 @@ fn asking(entry: &Entry, kind: Kind, asks: Asks) -> Option<(Origin, String)> {
         Asks::Always => here(),
         Asks::Filled => {
             if node.is_blank() {
-                None
-            } else {
-                here()
-            }
-        }
-        Asks::True => {
-            if flag(node) == Some(false) || node.is_blank() {
-                None
-            } else {
-                here()
-            }
-        }
-        Asks::UnlessOff => {
-            if flag_at(node, "enabled") == Some(false) {
                 None
             } else {
                 here()

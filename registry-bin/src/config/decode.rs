@@ -1,9 +1,14 @@
 //! From the checked tree to [`Config`].
 
+mod debug;
+mod health;
 mod http;
+mod log;
+mod notifications;
+mod redis;
 mod storage;
 
-use super::model::{Config, Formatter, Level, Log, Platform, Platforms, Validation};
+use super::model::{Config, Platform, Platforms, Validation};
 use super::node::{Map, Node, Origin, Value};
 use super::problem::Problems;
 use super::reader::Reader;
@@ -17,13 +22,26 @@ const DEFAULT_PAGE: usize = 1000;
 pub(crate) fn decode(root: &Map, problems: &Problems) -> Option<Config> {
     let reader = Reader::root(root, problems);
     version(&reader, problems);
-    let log = log(&reader);
+    let log = log::log(&reader);
     let storage = storage::storage(&reader, problems);
     let http = http::http(&reader.section("http"));
+    let debug = debug::debug(&reader.section("http").section("debug"));
+    let health = health::health(&reader.section("health"));
+    let notifications = notifications::notifications(&reader.section("notifications"));
     let catalog_max_entries = catalog(&reader.section("catalog"));
     let tags_max = tags(&reader.section("tags"));
     let validation = validation(&reader.section("validation"));
-    Some(Config { log, storage: storage?, http: http?, catalog_max_entries, tags_max, validation })
+    Some(Config {
+        log,
+        storage: storage?,
+        http: http?,
+        debug,
+        health,
+        notifications,
+        catalog_max_entries,
+        tags_max,
+        validation,
+    })
 }
 
 fn version(reader: &Reader<'_>, problems: &Problems) {
@@ -38,45 +56,6 @@ fn version(reader: &Reader<'_>, problems: &Problems) {
     }
 }
 
-fn log(root: &Reader<'_>) -> Log {
-    let reader = root.section("log");
-    let old = level(root, "loglevel");
-    let level = level(&reader, "level").or(old).unwrap_or(Level::Info);
-    let formatter = match reader.text("formatter").as_deref() {
-        None | Some("" | "text") => Formatter::Text,
-        Some("json") => Formatter::Json,
-        Some(other) => {
-            reader.fail("formatter", format!("unsupported logging formatter: {other:?}; use text or json"));
-            Formatter::Text
-        }
-    };
-    let fields = reader.section("fields").map().map(|map| {
-        map.entries.iter().map(|entry| (entry.key.clone(), json(&entry.value))).collect::<Vec<_>>()
-    });
-    Log {
-        level,
-        formatter,
-        fields: fields.unwrap_or_default(),
-        access_log: !reader.section("accesslog").flag("disabled").unwrap_or(false),
-        report_caller: reader.flag("reportcaller").unwrap_or(false),
-    }
-}
-
-fn level(reader: &Reader<'_>, key: &str) -> Option<Level> {
-    let word = reader.text(key)?;
-    let level = match word.to_ascii_lowercase().as_str() {
-        "error" => Level::Error,
-        "warn" => Level::Warn,
-        "info" => Level::Info,
-        "debug" => Level::Debug,
-        _ => {
-            reader.fail(key, format!("invalid loglevel {word:?}; it is one of error, warn, info, debug"));
-            return None;
-        }
-    };
-    Some(level)
-}
-
 fn catalog(reader: &Reader<'_>) -> usize {
     let value = reader.number("maxentries", false).unwrap_or(0);
     usize::try_from(value).ok().filter(|value| *value > 0).unwrap_or(DEFAULT_PAGE)
@@ -85,7 +64,7 @@ fn catalog(reader: &Reader<'_>) -> usize {
 fn tags(reader: &Reader<'_>) -> usize {
     let value = reader.number("maxtags", false).unwrap_or(0);
     if value < 0 {
-        reader.fail("maxtags", "has to be a non-negative integer");
+        reader.fail("maxtags", "has to be a non-negative integer; 0 means the default");
     }
     usize::try_from(value).ok().filter(|value| *value > 0).unwrap_or(DEFAULT_PAGE)
 }
@@ -163,8 +142,8 @@ fn platform_list(reader: &Reader<'_>) -> Vec<Platform> {
     reader.sections("platformlist").iter().map(platform).collect()
 }
 
-/// A free value, for `log.fields`.
-fn json(node: &Node) -> serde_json::Value {
+/// A free value, as YAML 1.1 reads it.
+pub(crate) fn json(node: &Node) -> serde_json::Value {
     match &node.value {
         Value::Null => serde_json::Value::Null,
         Value::List(items) => items.iter().map(json).collect(),

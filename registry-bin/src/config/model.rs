@@ -1,10 +1,25 @@
 //! The configuration as plain values, all defaults filled in.
 
+mod debug;
+mod health;
+mod http;
+mod log;
+mod notifications;
+mod redis;
+
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use http::{HeaderName, HeaderValue};
+pub(crate) use self::debug::Debug;
+pub(crate) use self::health::{Check, Health, Rhythm, Target};
+pub(crate) use self::http::{
+    Acme, Address, Certificate, ClientAuth, ClientCertificates, Http, Limits, Network, ProxyProtocol, SUITES,
+    Suite, Tls, TlsVersion,
+};
+pub(crate) use self::log::{Formatter, Level, Log, MailHook, Severity};
+pub(crate) use self::notifications::{Endpoint, EventFormat, Notifications};
+pub(crate) use self::redis::DescriptorCache;
 
 /// Everything the file and the environment decide.
 #[derive(Debug, Clone)]
@@ -12,40 +27,14 @@ pub(crate) struct Config {
     pub(crate) log: Log,
     pub(crate) storage: Storage,
     pub(crate) http: Http,
+    pub(crate) debug: Debug,
+    pub(crate) health: Health,
+    pub(crate) notifications: Notifications,
     /// Largest page of the repository list.
     pub(crate) catalog_max_entries: usize,
     /// Largest page of a tag list.
     pub(crate) tags_max: usize,
     pub(crate) validation: Validation,
-}
-
-/// `log`
-#[derive(Debug, Clone)]
-pub(crate) struct Log {
-    pub(crate) level: Level,
-    pub(crate) formatter: Formatter,
-    /// Added to every line.
-    pub(crate) fields: Vec<(String, serde_json::Value)>,
-    /// Whether requests are written to standard output.
-    pub(crate) access_log: bool,
-    /// Adds the place in the source to every line.
-    pub(crate) report_caller: bool,
-}
-
-/// Least severe level that is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Level {
-    Error,
-    Warn,
-    Info,
-    Debug,
-}
-
-/// Shape of the log lines.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Formatter {
-    Text,
-    Json,
 }
 
 /// `storage`
@@ -57,6 +46,8 @@ pub(crate) struct Storage {
     pub(crate) redirect: bool,
     pub(crate) descriptor_cache: Option<DescriptorCache>,
     pub(crate) read_only: bool,
+    /// `None` leaves unfinished uploads where they are.
+    pub(crate) upload_purging: Option<UploadPurging>,
     /// Tags read at the same time when a manifest is deleted.
     pub(crate) tag_concurrency: usize,
 }
@@ -74,37 +65,15 @@ pub(crate) enum Driver {
     InMemory,
 }
 
-/// `storage.cache`
+/// `storage.maintenance.uploadpurging`
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct DescriptorCache {
-    /// Most entries kept; `None` for no bound.
-    pub(crate) entries: Option<usize>,
-}
-
-/// `http`
-#[derive(Debug, Clone)]
-pub(crate) struct Http {
-    pub(crate) addr: Address,
-    /// Path under which the API lives, with a slash at both ends; `None` for the root.
-    pub(crate) prefix: Option<String>,
-    /// Base of generated URLs, with scheme and host.
-    pub(crate) host: Option<String>,
-    /// Key that signs upload state; `None` signs with a fixed key.
-    pub(crate) secret: Option<Secret>,
-    pub(crate) relative_urls: bool,
-    /// Sent with every response of the API.
-    pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
-    /// What requests in flight get after the first signal to stop.
-    pub(crate) drain_timeout: Duration,
-}
-
-/// Where to listen.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Address {
-    /// `host:port`; an empty host means every interface.
-    Tcp { host: String, port: u16 },
-    /// A socket in the file system.
-    Unix(PathBuf),
+pub(crate) struct UploadPurging {
+    /// How long nothing has to have happened in an upload.
+    pub(crate) age: Duration,
+    /// From the end of one run to the next.
+    pub(crate) interval: Duration,
+    /// Whether uploads are only reported.
+    pub(crate) dry_run: bool,
 }
 
 /// `validation`
@@ -154,15 +123,5 @@ impl Secret {
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Secret(..)")
-    }
-}
-
-impl fmt::Display for Address {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Tcp { host, port } if host.contains(':') => write!(f, "[{host}]:{port}"),
-            Self::Tcp { host, port } => write!(f, "{host}:{port}"),
-            Self::Unix(path) => write!(f, "unix:{}", path.display()),
-        }
     }
 }

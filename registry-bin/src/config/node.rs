@@ -19,6 +19,17 @@ pub(crate) enum Origin {
     Variable(Arc<str>),
 }
 
+impl Origin {
+    /// `config.yml:4:3`, or the name of the variable.
+    pub(crate) fn place(&self, file: &str) -> String {
+        match self {
+            Self::Document => file.to_owned(),
+            Self::File { line, column } => format!("{file}:{line}:{column}"),
+            Self::Variable(name) => name.to_string(),
+        }
+    }
+}
+
 /// One value and its place.
 #[derive(Debug, Clone)]
 pub(crate) struct Node {

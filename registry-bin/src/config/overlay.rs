@@ -2,37 +2,31 @@
 //!
 //! Variables are applied in byte order of their names, so that `REGISTRY_STORAGE` comes before
 //! `REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY`. Each replaces what was at its place, nothing is merged.
+//!
+//! A name that ends in `_FILE` and is no key points to a file with the value: `REGISTRY_HTTP_SECRET_FILE`.
 
+mod path;
+mod secret_file;
+
+use std::collections::HashMap;
 use std::sync::Arc;
+
+use self::path::{Miss, Step, dotted, resolve};
+use self::secret_file::Certainty;
 
 use super::node::{Entry, Map, Node, Origin, Scalar, Value};
 use super::problem::Problems;
-use super::schema::{self, AUTH_PROVIDERS, Key, Kind};
+use super::schema::{self, AUTH_PROVIDERS, Kind};
 use super::yaml::{self, Source};
 use super::{scalar, suggest};
 
 const PREFIX: &str = "REGISTRY_";
 
+/// No key has a name of so many words; more would make a tree that is as deep.
+const MAX_SEGMENTS: usize = 64;
+
 /// Names that start like an override but are read elsewhere.
 const NOT_OVERRIDES: [&str; 1] = ["REGISTRY_CONFIGURATION_PATH"];
-
-/// One step from a node to a node below it.
-#[derive(Debug, PartialEq, Eq)]
-enum Step {
-    Key(String),
-    Index(usize),
-}
-
-/// Why a variable has no place in the tree.
-#[derive(Debug, PartialEq, Eq)]
-enum Miss {
-    /// No such key; a warning.
-    Unknown,
-    /// The file has the wrong kind of value on the way; the check against the table reports that.
-    Broken,
-    /// The name leads to something that does not fit; an error.
-    Misfit(String),
-}
 
 /// Applies every variable whose name starts with `REGISTRY_`.
 pub(crate) fn apply(
@@ -45,34 +39,113 @@ pub(crate) fn apply(
         .filter(|(name, _)| name.starts_with(PREFIX) && !NOT_OVERRIDES.contains(&name.as_str()))
         .collect();
     variables.sort();
+    let mut overlay = Overlay { root, problems, values: HashMap::new() };
     for (name, value) in variables {
-        one(root, &name, &value, problems);
+        overlay.one(&name, &value);
     }
 }
 
-fn one(root: &mut Node, name: &str, value: &str, problems: &Problems) {
-    let origin = Origin::Variable(Arc::from(name));
-    if name == "REGISTRY_VERSION" {
-        problems.warning(&origin, "version", "ignored: the version of the file cannot be overridden");
-        return;
+struct Overlay<'a> {
+    root: &'a mut Node,
+    problems: &'a Problems,
+    /// Which variable gave a single value, by the key that it gave it to.
+    values: HashMap<String, Giver>,
+}
+
+struct Giver {
+    name: String,
+    /// Whether the variable points to a file.
+    file: bool,
+}
+
+impl Overlay<'_> {
+    fn one(&mut self, name: &str, value: &str) {
+        let origin = Origin::Variable(Arc::from(name));
+        if name == "REGISTRY_VERSION" {
+            let text = "ignored: the version of the file cannot be overridden";
+            self.problems.warning(&origin, "version", text);
+            return;
+        }
+        let segments: Vec<&str> = name[PREFIX.len()..].split('_').collect();
+        if segments.len() > MAX_SEGMENTS {
+            unknown(&origin, &segments, value, self.problems);
+            return;
+        }
+        if let Some((steps, kind)) = self.pointed_to(&segments) {
+            self.set_from_file(name, value, &steps, kind, &origin);
+            return;
+        }
+        let mut steps = Vec::new();
+        match resolve(Some(self.root), Kind::Section(schema::ROOT), &segments, &mut steps) {
+            Ok(kind) => self.set(name, value, &steps, kind, &origin),
+            Err(Miss::Misfit(text)) => self.problems.error(&origin, &dotted(&steps), text),
+            Err(Miss::Broken) => {}
+            Err(Miss::Unknown) => unknown(&origin, &segments, value, self.problems),
+        }
     }
-    let segments: Vec<&str> = name[PREFIX.len()..].split('_').collect();
-    let mut steps = Vec::new();
-    match resolve(Some(root), Kind::Section(schema::ROOT), &segments, &mut steps) {
-        Ok(kind) => {
-            let dotted = dotted(&steps);
-            if dotted == "auth" && value.trim().is_empty() && sets_auth(root) {
-                problems.error(&origin, &dotted, "is empty; write `none` to run without access control");
+
+    /// The single value that a name with the suffix `_FILE` is about, if that is what the name means.
+    fn pointed_to(&self, segments: &[&str]) -> Option<(Vec<Step>, Kind)> {
+        let (subject, certainty) = secret_file::subject(segments)?;
+        let find = |segments: &[&str]| {
+            let mut steps = Vec::new();
+            let kind = resolve(Some(self.root), Kind::Section(schema::ROOT), segments, &mut steps).ok()?;
+            Some((steps, kind))
+        };
+        if certainty == Certainty::IfUnknown && find(segments).is_some() {
+            return None;
+        }
+        find(subject).filter(|(_, kind)| kind.is_single())
+    }
+
+    fn set(&mut self, name: &str, value: &str, steps: &[Step], kind: Kind, origin: &Origin) {
+        let dotted = dotted(steps);
+        if dotted == "auth" && value.trim().is_empty() && sets_auth(self.root) {
+            let text = "is empty; write `none` to run without access control";
+            self.problems.error(origin, &dotted, text);
+            return;
+        }
+        let says_something = !value.trim().is_empty();
+        if says_something && kind.is_single() && self.given_twice(name, false, &dotted, origin) {
+            return;
+        }
+        match parse(value, kind, origin, name, &dotted, self.problems) {
+            Some(node) => put(self.root, steps, node, origin),
+            None => self.problems.error(origin, &dotted, "the value is not valid YAML"),
+        }
+    }
+
+    fn set_from_file(&mut self, name: &str, path: &str, steps: &[Step], kind: Kind, origin: &Origin) {
+        let dotted = dotted(steps);
+        if path.is_empty() || self.given_twice(name, true, &dotted, origin) {
+            return;
+        }
+        let node = match secret_file::read(path) {
+            // Not a character of a secret is special, and no quotes are in the way as in variables.
+            Ok(text) if matches!(kind, Kind::Text) => Some(Node::text(origin.clone(), text)),
+            Ok(text) => parse(&text, kind, origin, name, &dotted, self.problems),
+            Err(text) => {
+                self.problems.error(origin, &dotted, text);
                 return;
             }
-            match parse(value, kind, &origin, name, &dotted, problems) {
-                Some(node) => put(root, &steps, node, &origin),
-                None => problems.error(&origin, &dotted, "the value is not valid YAML"),
-            }
+        };
+        match node {
+            Some(node) => put(self.root, steps, node, origin),
+            None => self.problems.error(origin, &dotted, "the text in the file is not valid YAML"),
         }
-        Err(Miss::Misfit(text)) => problems.error(&origin, &dotted(&steps), text),
-        Err(Miss::Broken) => {}
-        Err(Miss::Unknown) => unknown(&origin, &segments, value, problems),
+    }
+
+    /// Notes who gives a value; reports a file and a value for the same key, of which neither can win.
+    fn given_twice(&mut self, name: &str, file: bool, dotted: &str, origin: &Origin) -> bool {
+        let giver = Giver { name: name.to_owned(), file };
+        match self.values.insert(dotted.to_owned(), giver) {
+            Some(other) if other.file != file => {
+                let text = format!("is set by {} as well; unset one of the two", other.name);
+                self.problems.error(origin, dotted, text);
+                true
+            }
+            _ => false,
+        }
     }
 }
 
@@ -113,106 +186,6 @@ fn sets_auth(root: &Node) -> bool {
     })
 }
 
-/// Finds the place that the segments name and what belongs there, without changing anything.
-fn resolve(node: Option<&Node>, kind: Kind, segments: &[&str], steps: &mut Vec<Step>) -> Result<Kind, Miss> {
-    if segments.is_empty() {
-        return Ok(kind);
-    }
-    fits(node, kind)?;
-    match kind {
-        Kind::Section(keys) | Kind::Drivers(keys) => {
-            let (key, used) = longest(keys, segments).ok_or(Miss::Unknown)?;
-            if matches!(key.kind, Kind::Inline) {
-                return resolve(node, kind, &segments[used..], steps);
-            }
-            let below = node.and_then(Node::as_map).and_then(|map| map.value(key.name));
-            steps.push(Step::Key(key.name.to_owned()));
-            resolve(below, key.kind, &segments[used..], steps)
-        }
-        Kind::List(item) => {
-            let length = node.and_then(Node::as_list).map_or(0, <[Node]>::len);
-            let index = index(segments[0], length).map_err(Miss::Misfit)?;
-            steps.push(Step::Index(index));
-            let below = node.and_then(Node::as_list).and_then(|items| items.get(index));
-            resolve(below, *item, &segments[1..], steps)
-        }
-        Kind::Map(value) => {
-            let (entry, used) = own_key(node, *value, segments);
-            let below = entry.map(|entry| &entry.value);
-            let joined = segments[..used].join("_").to_lowercase();
-            let new = if matches!(value, Kind::List(_)) { joined.replace('_', "-") } else { joined };
-            steps.push(Step::Key(entry.map_or(new, |entry| entry.key.clone())));
-            resolve(below, *value, &segments[used..], steps)
-        }
-        Kind::Any => {
-            if let Some(items) = node.and_then(Node::as_list) {
-                let index = index(segments[0], items.len()).map_err(Miss::Misfit)?;
-                steps.push(Step::Index(index));
-                return resolve(items.get(index), kind, &segments[1..], steps);
-            }
-            let (entry, used) = own_key(node, kind, segments);
-            let used = if entry.is_some() { used } else { 1 };
-            let new = segments[..used].join("_").to_lowercase();
-            steps.push(Step::Key(entry.map_or(new, |entry| entry.key.clone())));
-            resolve(entry.map(|entry| &entry.value), kind, &segments[used..], steps)
-        }
-        Kind::Text | Kind::Plain | Kind::Inline => Err(Miss::Unknown),
-    }
-}
-
-/// Refuses to write below something that is neither empty nor of the kind that belongs there.
-fn fits(node: Option<&Node>, kind: Kind) -> Result<(), Miss> {
-    let Some(node) = node.filter(|node| !node.is_null()) else { return Ok(()) };
-    let right = match kind {
-        Kind::Section(_) | Kind::Drivers(_) | Kind::Map(_) => node.as_map().is_some(),
-        Kind::List(_) => node.as_list().is_some(),
-        Kind::Any if node.as_scalar().is_some() => {
-            return Err(Miss::Misfit(format!("{} already holds {}", node.origin, node.kind())));
-        }
-        Kind::Any | Kind::Text | Kind::Plain | Kind::Inline => true,
-    };
-    if right { Ok(()) } else { Err(Miss::Broken) }
-}
-
-/// The key whose upper-cased name takes the most segments, and how many those are.
-fn longest(keys: &'static [Key], segments: &[&str]) -> Option<(&'static Key, usize)> {
-    (1..=segments.len()).rev().find_map(|used| {
-        let joined = segments[..used].join("_");
-        let named = |name: &str| name.to_uppercase() == joined;
-        keys.iter().find(|key| named(key.name) || key.variable.is_some_and(named)).map(|key| (key, used))
-    })
-}
-
-/// In a section with keys of the operator's own: the longest existing key that fits, or everything up to a
-/// list index for a new one.
-fn own_key<'n>(node: Option<&'n Node>, value: Kind, segments: &[&str]) -> (Option<&'n Entry>, usize) {
-    let same =
-        |key: &str, joined: &str| key.replace('-', "_").eq_ignore_ascii_case(&joined.replace('-', "_"));
-    if let Some(map) = node.and_then(Node::as_map) {
-        for used in (1..=segments.len()).rev() {
-            let joined = segments[..used].join("_");
-            if let Some(entry) = map.entries.iter().find(|entry| same(&entry.key, &joined)) {
-                return (Some(entry), used);
-            }
-        }
-    }
-    let index_last = matches!(value, Kind::List(_))
-        && segments.len() > 1
-        && segments[segments.len() - 1].parse::<usize>().is_ok();
-    (None, if index_last { segments.len() - 1 } else { segments.len() })
-}
-
-fn index(segment: &str, length: usize) -> Result<usize, String> {
-    let index: usize =
-        segment.parse().map_err(|_| format!("non-numeric index {segment:?} for an entry of a list"))?;
-    if index > length {
-        return Err(format!(
-            "undefined index {index}: the list has {length} entries, {length} would add one"
-        ));
-    }
-    Ok(index)
-}
-
 /// Reads the value for its place. Text is taken as it is, so that no character of a secret is special; only
 /// quotes around the whole are removed, because the original registry needed them.
 fn parse(
@@ -229,7 +202,7 @@ fn parse(
     }
     let as_yaml = || yaml::parse(trimmed, Source::Variable(Arc::from(name)), dotted, problems);
     match kind {
-        Kind::Text => {
+        Kind::Text | Kind::Word(_) => {
             let quoted = trimmed.starts_with(['"', '\'']).then(as_yaml);
             match quoted {
                 Some(Ok(node)) if node.as_scalar().is_some() => Some(node),
@@ -237,7 +210,7 @@ fn parse(
             }
         }
         Kind::Any => Some(as_yaml().unwrap_or_else(|_| Node::text(origin.clone(), trimmed))),
-        Kind::Plain => match as_yaml() {
+        Kind::Flag | Kind::Number | Kind::Duration | Kind::Plain => match as_yaml() {
             Ok(node) => Some(node),
             Err(_) => Some(word(origin, trimmed)),
         },
@@ -300,16 +273,4 @@ pub(crate) fn shorten(root: &mut Node) {
         let value = Node::null(origin.clone());
         entry.value.value = Value::Map(Map { entries: vec![Entry { key, origin, value }] });
     }
-}
-
-fn dotted(steps: &[Step]) -> String {
-    let mut text = String::new();
-    for step in steps {
-        match step {
-            Step::Key(key) if text.is_empty() => text.push_str(key),
-            Step::Key(key) => text.push_str(&format!(".{key}")),
-            Step::Index(index) => text.push_str(&format!("[{index}]")),
-        }
-    }
-    text
 }

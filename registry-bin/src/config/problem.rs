@@ -26,19 +26,24 @@ pub(crate) struct Problem {
 impl Problem {
     /// `config.yml:4:3: http.addr: text`, or the variable's name in place of the position.
     pub(crate) fn line(&self, file: &str) -> String {
-        let mut line = match &self.origin {
-            Origin::Document => file.to_owned(),
-            Origin::File { line, column } => format!("{file}:{line}:{column}"),
-            Origin::Variable(name) => name.to_string(),
-        };
+        let mut line = self.origin.place(file);
         if !self.key.is_empty() {
             line.push_str(": ");
             line.push_str(&self.key);
         }
         line.push_str(": ");
         line.push_str(&self.text);
-        line
+        one_line(&line)
     }
+}
+
+/// Text with its control characters escaped: a key can be spelled with any character.
+fn one_line(text: &str) -> String {
+    let mut line = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() { line.extend(c.escape_default()) } else { line.push(c) }
+    }
+    line
 }
 
 /// Collector that every stage of loading writes into.
@@ -104,6 +109,17 @@ mod tests {
         assert_eq!(at(Origin::Document).line("f"), "f: a.b: bad");
         assert_eq!(at(Origin::File { line: 2, column: 3 }).line("f"), "f:2:3: a.b: bad");
         assert_eq!(at(Origin::Variable("REGISTRY_A_B".into())).line("f"), "REGISTRY_A_B: a.b: bad");
+    }
+
+    #[test]
+    fn a_line_stays_one_line_whatever_the_key() {
+        let problem = Problem {
+            severity: Severity::Error,
+            origin: Origin::File { line: 2, column: 3 },
+            key: "a\nb\u{1b}[2J\u{85}é".into(),
+            text: "bad\r".into(),
+        };
+        assert_eq!(problem.line("f"), "f:2:3: a\\nb\\u{1b}[2J\\u{85}é: bad\\r");
     }
 
     #[test]

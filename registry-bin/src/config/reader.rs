@@ -9,18 +9,22 @@ use super::{duration, scalar};
 pub(crate) struct Reader<'a> {
     map: Option<&'a Map>,
     path: String,
+    /// Where the section begins, or the nearest one around it that is there.
+    place: Origin,
     problems: &'a Problems,
 }
 
 impl<'a> Reader<'a> {
     pub(crate) fn root(map: &'a Map, problems: &'a Problems) -> Self {
-        Self { map: Some(map), path: String::new(), problems }
+        Self { map: Some(map), path: String::new(), place: Origin::Document, problems }
     }
 
     /// The section below `key`.
     pub(crate) fn section(&self, key: &str) -> Self {
-        let map = self.map.and_then(|map| map.value(key)).and_then(Node::as_map);
-        Self { map, path: self.path(key), problems: self.problems }
+        let entry = self.map.and_then(|map| map.get(key));
+        let map = entry.and_then(|entry| entry.value.as_map());
+        let place = entry.map_or_else(|| self.place.clone(), |entry| entry.origin.clone());
+        Self { map, path: self.path(key), place, problems: self.problems }
     }
 
     pub(crate) fn map(&self) -> Option<&'a Map> {
@@ -39,6 +43,19 @@ impl<'a> Reader<'a> {
     /// Reports `key` as an error, at the place of its value.
     pub(crate) fn fail(&self, key: &str, text: impl Into<String>) {
         self.problems.error(&self.origin(key), &self.path(key), text);
+    }
+
+    /// Reports an entry of the list `key` as an error, at its place.
+    pub(crate) fn fail_at(&self, key: &str, index: usize, text: impl Into<String>) {
+        let origin = self.list(key).get(index).map_or_else(|| self.origin(key), |node| node.origin.clone());
+        self.problems.error(&origin, &format!("{}[{index}]", self.path(key)), text);
+    }
+
+    /// Reports that `key` says nothing, at its place or else that of its section.
+    pub(crate) fn missing(&self, key: &str, text: impl Into<String>) {
+        let entry = self.map.and_then(|map| map.get(key));
+        let origin = entry.map_or_else(|| self.place.clone(), |entry| entry.origin.clone());
+        self.problems.error(&origin, &self.path(key), text);
     }
 
     pub(crate) fn warn(&self, key: &str, text: impl Into<String>) {
@@ -95,7 +112,7 @@ impl<'a> Reader<'a> {
             if scalar.plain { duration::plain(&scalar.text) } else { duration::quoted(&scalar.text) };
         match parsed {
             Ok(value) => {
-                if value != 0 && value.abs() < duration::MILLISECOND {
+                if value != 0 && value.unsigned_abs() < duration::MILLISECOND.unsigned_abs() {
                     let unit = "a number without a unit counts nanoseconds";
                     self.warn(key, format!("{} is less than a millisecond; {unit}", scalar.text));
                 }
@@ -128,6 +145,7 @@ impl<'a> Reader<'a> {
         let section = |(index, node): (usize, &'a Node)| Self {
             map: node.as_map(),
             path: format!("{}[{index}]", self.path(key)),
+            place: node.origin.clone(),
             problems: self.problems,
         };
         self.list(key).iter().enumerate().map(section).collect()

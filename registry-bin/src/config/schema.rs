@@ -1,8 +1,9 @@
 //! The shape of the known-key table: what a key holds and what becomes of it.
 //!
-//! The table itself is in [`table`]; it is the only place that lists configuration keys. Checking, suggestions
-//! and environment variables all work from it.
+//! The table itself is in [`table`]; it is the only place that lists configuration keys. Checking, suggestions,
+//! environment variables, `config show` and the JSON Schema all work from it.
 
+pub(crate) mod json;
 mod table;
 
 pub(crate) use table::ROOT;
@@ -15,6 +16,10 @@ pub(crate) struct Key {
     pub(crate) variable: Option<&'static str>,
     pub(crate) kind: Kind,
     pub(crate) status: Status,
+    /// What a missing key means, as it would be written in a file; `None` when it means that there is nothing.
+    pub(crate) default: Option<&'static str>,
+    /// Whether the value, or everything in it, is shown to nobody.
+    pub(crate) secret: bool,
 }
 
 /// What a key holds.
@@ -22,7 +27,15 @@ pub(crate) struct Key {
 pub(crate) enum Kind {
     /// Text, taken as written whatever it looks like.
     Text,
-    /// Any other single value: boolean, number or duration.
+    /// One of these words, in any case.
+    Word(&'static [&'static str]),
+    /// True or false.
+    Flag,
+    /// A whole number.
+    Number,
+    /// Time with a unit, or a number of nanoseconds.
+    Duration,
+    /// A boolean, a number or a duration in a section that is refused: nobody has read it yet.
     Plain,
     /// A section with these keys.
     Section(&'static [Key]),
@@ -38,13 +51,18 @@ pub(crate) enum Kind {
     Any,
 }
 
+impl Kind {
+    /// Whether it is a single value, of which it is known what it means.
+    pub(crate) fn is_single(self) -> bool {
+        matches!(self, Self::Text | Self::Word(_) | Self::Flag | Self::Number | Self::Duration | Self::Plain)
+    }
+}
+
 /// What this version does with a key.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Status {
     /// Read and obeyed.
     Supported,
-    /// Obeyed, except for these values, which are known and refused.
-    SupportedExcept(&'static [&'static str]),
     /// Obeyed, with a warning that says what to write instead.
     Deprecated(&'static str),
     /// Accepted without a word: whatever it says, it asks for what happens anyway.
@@ -64,12 +82,8 @@ pub(crate) enum Asks {
     Always,
     /// When it holds anything but blanks.
     Filled,
-    /// When it is true.
-    True,
     /// When there is a list entry without `disabled: true`.
     Entries,
-    /// Unless the section has `enabled: false`.
-    UnlessOff,
     /// When one of these keys below it asks for something.
     Through(&'static [&'static str]),
 }
@@ -82,7 +96,7 @@ pub(crate) const UNSUPPORTED: &str =
 pub(crate) const AUTH_PROVIDERS: [&str; 3] = ["silly", "htpasswd", "token"];
 
 /// The key called `name` among `keys`.
-pub(crate) fn find(keys: &'static [Key], name: &str) -> Option<&'static Key> {
+pub(crate) fn find<'k>(keys: &'k [Key], name: &str) -> Option<&'k Key> {
     keys.iter().find(|key| key.name == name && !matches!(key.kind, Kind::Inline))
 }
 
@@ -109,7 +123,7 @@ pub(crate) fn storage_key(name: &str) -> StorageKey {
 }
 
 const fn key(name: &'static str, kind: Kind, status: Status) -> Key {
-    Key { name, variable: None, kind, status }
+    Key { name, variable: None, kind, status, default: None, secret: false }
 }
 
 /// Supported text.
@@ -117,9 +131,24 @@ const fn text(name: &'static str) -> Key {
     key(name, Kind::Text, Status::Supported)
 }
 
-/// Supported boolean, number or duration.
-const fn plain(name: &'static str) -> Key {
-    key(name, Kind::Plain, Status::Supported)
+/// Supported word out of a few.
+const fn word(name: &'static str, words: &'static [&'static str]) -> Key {
+    key(name, Kind::Word(words), Status::Supported)
+}
+
+/// Supported boolean.
+const fn flag(name: &'static str) -> Key {
+    key(name, Kind::Flag, Status::Supported)
+}
+
+/// Supported number.
+const fn number(name: &'static str) -> Key {
+    key(name, Kind::Number, Status::Supported)
+}
+
+/// Supported time.
+const fn duration(name: &'static str) -> Key {
+    key(name, Kind::Duration, Status::Supported)
 }
 
 /// Supported section.
@@ -160,6 +189,16 @@ const fn plain_part(name: &'static str) -> Key {
 impl Key {
     const fn or_variable(mut self, name: &'static str) -> Self {
         self.variable = Some(name);
+        self
+    }
+
+    const fn or(mut self, default: &'static str) -> Self {
+        self.default = Some(default);
+        self
+    }
+
+    const fn secret(mut self) -> Self {
+        self.secret = true;
         self
     }
 }

@@ -13,7 +13,8 @@ pub(crate) fn nearest(path: &[&str], name: &str) -> Option<String> {
         let neighbour = section == path;
         let mut distance = distance(name, last);
         if neighbour && abbreviates(name, last) {
-            distance = distance.min(2);
+            // More of a word is likelier to be meant than less of it.
+            distance = distance.min(if last.len() > name.len() { 1 } else { 2 });
         }
         let allowed = match (neighbour, name.chars().count()) {
             (true, 0..=3) => 1,
@@ -25,9 +26,9 @@ pub(crate) fn nearest(path: &[&str], name: &str) -> Option<String> {
         if distance > allowed {
             return;
         }
-        // `path` in some other section that does nothing here is no help.
+        // `path` in some other section is no help: it is a word for anything.
         let shared = path.iter().zip(section).take_while(|(a, b)| a == b).count();
-        if !neighbour && !supported && shared == 0 && name.len() < 6 {
+        if !neighbour && shared == 0 && name.len() < 6 && !path.is_empty() {
             return;
         }
         let rank = Rank {
@@ -35,6 +36,7 @@ pub(crate) fn nearest(path: &[&str], name: &str) -> Option<String> {
             elsewhere: !neighbour,
             unsupported: !supported,
             unshared: usize::MAX - shared,
+            depth: section.len(),
         };
         if best.as_ref().is_none_or(|(known, _)| rank < *known) {
             best = Some((rank, candidate.to_vec()));
@@ -55,6 +57,7 @@ struct Rank {
     elsewhere: bool,
     unsupported: bool,
     unshared: usize,
+    depth: usize,
 }
 
 fn each_key(

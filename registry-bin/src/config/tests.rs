@@ -2,9 +2,19 @@
 
 mod accepted;
 mod environment;
+mod health;
+mod hooks;
+mod http;
 mod mistakes;
+mod notifications;
+mod plausible;
+mod redis;
+mod reference;
+mod schema;
+mod secret_files;
+mod show;
 
-use super::{Loaded, Rejected, load};
+use super::{Loaded, Rejected, Strictness, load};
 
 /// A file that is complete without the part under test.
 const BASE: &str = "version: 0.1\nstorage: inmemory\n";
@@ -14,7 +24,7 @@ fn variables(list: &[(&str, &str)]) -> Vec<(String, String)> {
 }
 
 fn load_with(text: &str, environment: &[(&str, &str)]) -> Result<Loaded, Rejected> {
-    load(text, "c.yml", variables(environment), false)
+    load(text, "c.yml", variables(environment), Strictness::Usual)
 }
 
 /// The configuration of a file that has to load without a warning.

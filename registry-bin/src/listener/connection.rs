@@ -1,122 +1,180 @@
-//! One connection: its stream, its HTTP settings, its task.
+//! One connection: what is spoken on it, its task, its end.
 
-use std::convert::Infallible;
+mod idle;
+mod opening;
+mod service;
+
 use std::error::Error;
-use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
-use std::task::{Context, Poll};
-use std::time::Duration;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
 
-use http::{Request, Response};
 use http_body::Body;
-use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto::Builder;
-use hyper_util::server::graceful::Watcher;
 use hyper_util::service::TowerToHyperService;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpStream, UnixStream};
+use tokio::sync::{OwnedSemaphorePermit, watch};
 use tracing::debug;
 
+use self::idle::{Judge, Verdict};
+use self::opening::{Opened, open};
+use self::service::OneClient;
 use super::Serve;
+use super::stream::{Socket, Stream};
+use super::traffic::Traffic;
+use super::transport::{Protocol, Transport};
+use crate::config::Limits;
 
-/// How long a client may take for the head of a request, the wait for it included.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(60);
+/// Requests at the same time on one connection. The standard advises against fewer.
+const STREAMS: u32 = 100;
 
-/// Serves HTTP/1.1 on `stream` in a task of its own. A client may close its sending side early and still gets
-/// its answer.
-pub(super) fn spawn<S, B>(stream: Stream, peer: Option<SocketAddr>, service: S, watcher: Watcher)
-where
+/// What may be on its way to us: of one request's body, and of all on a connection. It has to last for one round
+/// trip, or uploads over long distances are slow.
+const WINDOWS: (u32, u32) = (1 << 20, 2 << 20);
+
+/// What is kept of one answer until the client takes it.
+const SEND_BUFFER: usize = 256 << 10;
+
+/// How long nothing comes until the other side is asked whether it is still there.
+const ASK_AGAIN: std::time::Duration = std::time::Duration::from_secs(30);
+
+/// Serves `socket` in a task of its own, which gives `slot` back when it ends. A client that speaks HTTP/1.1 may
+/// close its sending side early and still gets its answer.
+pub(super) fn spawn<S, B>(
+    socket: Socket,
+    peer: Option<SocketAddr>,
+    service: S,
+    drain: watch::Receiver<bool>,
+    limits: &Limits,
+    transport: &Transport,
+    slot: OwnedSemaphorePermit,
+) where
     S: Serve<B>,
     B: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static,
 {
-    let mut http = Builder::new(TokioExecutor::new()).http1_only();
-    http.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT).half_close(true);
-    let service = TowerToHyperService::new(WithPeer { inner: service, peer });
+    let (limits, transport) = (*limits, transport.clone());
     tokio::spawn(async move {
-        let connection = http.serve_connection(TokioIo::new(stream), service).into_owned();
-        if let Err(error) = watcher.watch(connection).await {
-            debug!(error = error.as_ref() as &(dyn Error + 'static), "connection ended early");
+        let traffic = Arc::new(Traffic::default());
+        let stream = Stream::new(socket, limits.write, Arc::clone(&traffic));
+        // Apart, because what it needs is not needed for long.
+        let opening = Box::pin(open(stream, peer, &transport, &traffic, limits.header));
+        let mut stop = drain.clone();
+        let opened = tokio::select! {
+            opened = opening => opened,
+            // There was no request yet.
+            () = begun(&mut stop) => None,
+        };
+        if let Some(opened) = opened {
+            serve(opened, service, stop, &limits, traffic).await;
         }
+        drop(slot);
     });
 }
 
-/// Puts the peer's address into the extensions of every request, as a [`SocketAddr`].
-#[derive(Clone)]
-struct WithPeer<S> {
-    inner: S,
-    peer: Option<SocketAddr>,
-}
-
-impl<S, B> tower_service::Service<Request<Incoming>> for WithPeer<S>
-where
-    S: tower_service::Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
+async fn serve<S, B>(
+    Opened { io, protocol, peer, secure }: Opened,
+    service: S,
+    drain: watch::Receiver<bool>,
+    limits: &Limits,
+    traffic: Arc<Traffic>,
+) where
+    S: Serve<B>,
+    B: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static,
 {
-    type Response = Response<B>;
-    type Error = Infallible;
-    type Future = S::Future;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, mut request: Request<Incoming>) -> S::Future {
-        if let Some(peer) = self.peer {
-            request.extensions_mut().insert(peer);
+    let client = OneClient { inner: service, peer, secure, body: limits.body, protocol, traffic };
+    let judge = Judge::new(&client.traffic, limits, protocol);
+    let (io, service) = (TokioIo::new(io), TowerToHyperService::new(client));
+    match protocol {
+        Protocol::Http1 => {
+            let mut http = http1::Builder::new();
+            http.timer(TokioTimer::new())
+                .header_read_timeout(limits.header)
+                .max_header_size(limits.header_bytes)
+                .half_close(true);
+            drive(http.serve_connection(io, service), judge, drain).await;
         }
-        self.inner.call(request)
-    }
-}
-
-/// A stream of either kind.
-#[derive(Debug)]
-pub(super) enum Stream {
-    Tcp(TcpStream),
-    Unix(UnixStream),
-}
-
-/// Calls the same method on whichever stream it is.
-macro_rules! either {
-    ($self:ident, $method:ident($($argument:expr),*)) => {
-        match $self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).$method($($argument),*),
-            Self::Unix(stream) => Pin::new(stream).$method($($argument),*),
+        Protocol::Http2 => {
+            let mut http = http2::Builder::new(TokioExecutor::new());
+            http.timer(TokioTimer::new())
+                .keep_alive_interval(ASK_AGAIN)
+                .keep_alive_timeout(limits.write)
+                .max_concurrent_streams(STREAMS)
+                .initial_stream_window_size(WINDOWS.0)
+                .initial_connection_window_size(WINDOWS.1)
+                .max_send_buf_size(SEND_BUFFER)
+                .max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX));
+            drive(http.serve_connection(io, service), judge, drain).await;
         }
-    };
-}
-
-impl AsyncRead for Stream {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        either!(self, poll_read(cx, buf))
     }
 }
 
-impl AsyncWrite for Stream {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        either!(self, poll_write(cx, buf))
-    }
+/// A connection that can be asked to take no more requests.
+trait Ends: Future<Output = hyper::Result<()>> {
+    fn finish(self: Pin<&mut Self>);
+}
 
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        either!(self, poll_flush(cx))
+impl<I, B, S> Ends for http1::Connection<I, S>
+where
+    S: hyper::service::HttpService<
+            hyper::body::Incoming,
+            ResBody = B,
+            Error: Into<Box<dyn Error + Send + Sync>>,
+        >,
+    I: hyper::rt::Read + hyper::rt::Write + Unpin,
+    B: Body<Error: Into<Box<dyn Error + Send + Sync>>> + 'static,
+{
+    fn finish(self: Pin<&mut Self>) {
+        self.graceful_shutdown();
     }
+}
 
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        either!(self, poll_shutdown(cx))
+impl<I, B, S, E> Ends for http2::Connection<I, S, E>
+where
+    S: hyper::service::HttpService<
+            hyper::body::Incoming,
+            ResBody = B,
+            Error: Into<Box<dyn Error + Send + Sync>>,
+        >,
+    I: hyper::rt::Read + hyper::rt::Write + Unpin,
+    B: Body<Error: Into<Box<dyn Error + Send + Sync>>> + 'static,
+    E: hyper::rt::bounds::Http2ServerConnExec<S::Future, B>,
+{
+    fn finish(self: Pin<&mut Self>) {
+        self.graceful_shutdown();
     }
+}
 
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        either!(self, poll_write_vectored(cx, bufs))
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        match self {
-            Self::Tcp(stream) => stream.is_write_vectored(),
-            Self::Unix(stream) => stream.is_write_vectored(),
+/// Lets the connection run until it ends, finishes or is not worth waiting for.
+async fn drive(connection: impl Ends, mut judge: Judge, mut drain: watch::Receiver<bool>) {
+    let mut connection = pin!(connection);
+    let mut draining = false;
+    loop {
+        tokio::select! {
+            result = connection.as_mut() => {
+                if let Err(error) = result {
+                    debug!(error = &error as &(dyn Error + 'static), "connection ended early");
+                }
+                return;
+            }
+            () = begun(&mut drain), if !draining => {
+                draining = true;
+                judge.drain();
+                connection.as_mut().finish();
+            }
+            verdict = judge.verdict() => match verdict {
+                Verdict::Finish => connection.as_mut().finish(),
+                Verdict::Drop(why) => {
+                    debug!("a connection is closed: {why}");
+                    return;
+                }
+            }
         }
+    }
+}
+
+/// Waits for the drain; for ever if there can be none any more.
+async fn begun(drain: &mut watch::Receiver<bool>) {
+    if drain.wait_for(|begun| *begun).await.is_err() {
+        std::future::pending::<()>().await;
     }
 }

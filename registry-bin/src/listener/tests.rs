@@ -16,6 +16,11 @@ use tokio::time::timeout;
 use super::*;
 use crate::config::Address;
 
+mod clients;
+mod http2;
+mod proxied;
+mod tls;
+
 /// No test gets near this; it turns a hang into a failure.
 const BOUND: Duration = Duration::from_secs(20);
 
@@ -31,7 +36,7 @@ struct Gate {
 }
 
 impl Gate {
-    async fn answer(self, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+    async fn answer(self, request: Request<Intake>) -> Result<Response<Full<Bytes>>, Infallible> {
         if request.uri().path() == "/slow" {
             self.entered.notify_one();
             self.release.notified().await;
@@ -50,22 +55,51 @@ struct Server {
     lines: Arc<Mutex<Vec<String>>>,
 }
 
+/// Short times for a test that waits for one of them; the others are as usual.
+fn limits(change: impl FnOnce(&mut Limits)) -> Limits {
+    let mut limits = Limits::default();
+    change(&mut limits);
+    limits
+}
+
 impl Server {
     async fn start(address: &Address, drain_timeout: Duration) -> Self {
-        let listener = Listener::bind(address).await.unwrap();
-        let local = listener.local().to_owned();
-        let (stop, stops) = watch::channel(0);
         let gate = Gate::default();
         let service = gate.clone();
         let service = tower::service_fn(move |request| service.clone().answer(request));
+        Self { gate, ..Self::over(service, address, drain_timeout, Limits::default()).await }
+    }
+
+    async fn over<S, B>(service: S, address: &Address, drain_timeout: Duration, limits: Limits) -> Self
+    where
+        S: Serve<B>,
+        B: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static,
+    {
+        Self::with(service, address, drain_timeout, limits, Transport::default()).await
+    }
+
+    async fn with<S, B>(
+        service: S,
+        address: &Address,
+        drain_timeout: Duration,
+        limits: Limits,
+        transport: Transport,
+    ) -> Self
+    where
+        S: Serve<B>,
+        B: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static,
+    {
+        let listener = Listener::bind(address).await.unwrap();
+        let local = listener.local().to_owned();
+        let (stop, stops) = watch::channel(0);
         let lines = Arc::new(Mutex::new(Vec::new()));
         let writer = Arc::clone(&lines);
         let sink: Sink = Arc::new(move |line: &[u8]| {
             writer.lock().unwrap().push(String::from_utf8(line.to_vec()).unwrap())
         });
-        let options = ServeOptions { drain_timeout, access_log: Some(sink) };
+        let options = ServeOptions { drain_timeout, access_log: Some(sink), limits, transport };
         let done = tokio::spawn(serve(listener, service, stops, options));
-        Self { local, stop, done, gate, lines }
+        Self { local, stop, done, gate: Gate::default(), lines }
     }
 
     async fn connect(&self) -> TcpStream {
@@ -254,4 +288,47 @@ async fn a_file_that_is_no_socket_is_left_alone() {
     let expected = format!("cannot listen on unix:{}: the file exists and is not a socket", path.display());
     assert_eq!(error.to_string(), expected);
     assert_eq!(std::fs::read_to_string(&path).unwrap(), "data");
+}
+
+#[tokio::test]
+async fn a_socket_that_somebody_listens_on_is_not_taken_away() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("registry.sock");
+    let server = Server::start(&Address::Unix(path.clone()), BOUND).await;
+    let error = Listener::bind(&Address::Unix(path.clone())).await.unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        format!("cannot listen on unix:{}: another process is using it", path.display())
+    );
+    let mut stream = within(UnixStream::connect(&path)).await.unwrap();
+    assert!(ask(&mut stream, "/").await.ends_with("None"));
+    drop(server);
+}
+
+#[tokio::test]
+async fn all_addresses_are_served_or_none() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("registry.sock");
+    let addresses = [anywhere(), Address::Tcp { host: "::1".into(), port: 0 }, Address::Unix(path.clone())];
+    let listener = Listener::bind_all(&addresses).await.unwrap();
+    let local: Vec<String> = listener.local().split(", ").map(str::to_owned).collect();
+    let service = tower::service_fn(|request| Gate::default().answer(request));
+    let (_stop, stops) = watch::channel(0);
+    let limits = Limits::default();
+    let options =
+        ServeOptions { drain_timeout: BOUND, access_log: None, limits, transport: Transport::default() };
+    tokio::spawn(serve(listener, service, stops, options));
+    for (local, peer) in local.iter().zip(["Some(127.0.0.1)", "Some(::1)"]) {
+        let mut stream = within(TcpStream::connect(local)).await.unwrap();
+        assert!(ask(&mut stream, "/").await.ends_with(peer));
+    }
+    let mut stream = within(UnixStream::connect(&path)).await.unwrap();
+    assert!(ask(&mut stream, "/").await.ends_with("None"));
+    let taken = Address::Tcp {
+        host: "127.0.0.1".into(),
+        port: local[0].rsplit(':').next().unwrap().parse().unwrap(),
+    };
+    let other = directory.path().join("other.sock");
+    assert!(Listener::bind_all(&[Address::Unix(other.clone()), taken]).await.is_err());
+    assert!(!other.exists(), "nothing is left of a start that failed");
 }

@@ -1,6 +1,6 @@
 //! The fields of a line, collected from configuration, spans and event; the later ones win.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
 
@@ -13,31 +13,27 @@ const RESERVED: [&str; 3] = ["level", "msg", "time"];
 const MESSAGE: &str = "message";
 
 /// Fields by name, plus the message of the event.
+///
+/// There are a dozen or two on a line: looking through them costs less than keeping them sorted.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Fields {
-    values: BTreeMap<String, Value>,
+    values: Vec<(Cow<'static, str>, Value)>,
     message: Option<String>,
 }
 
 impl Fields {
     /// Sets a field; one whose name the line needs itself goes under `fields.`.
-    pub(super) fn set(&mut self, name: &str, value: Value) {
-        let name = if RESERVED.contains(&name) { format!("fields.{name}") } else { name.to_owned() };
-        self.values.insert(name, value);
-    }
-
-    /// Adds the fields of a span.
-    pub(super) fn add(&mut self, other: &Self) {
-        self.values.extend(other.values.iter().map(|(name, value)| (name.clone(), value.clone())));
+    pub(super) fn set(&mut self, name: impl Into<Cow<'static, str>>, value: Value) {
+        let name = name.into();
+        let name = if RESERVED.contains(&&*name) { format!("fields.{name}").into() } else { name };
+        match self.values.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, known)) => *known = value,
+            None => self.values.push((name, value)),
+        }
     }
 
     pub(super) fn take_message(&mut self) -> String {
         self.message.take().unwrap_or_default()
-    }
-
-    /// In the order of their names.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {
-        self.values.iter().map(|(name, value)| (name.as_str(), value))
     }
 
     fn text(&mut self, field: &Field, text: String) {
@@ -47,6 +43,26 @@ impl Fields {
             self.set(field.name(), Value::String(text));
         }
     }
+}
+
+/// A field of a line.
+pub(super) type Pair<'f> = (&'f str, &'f Value);
+
+/// The fields of all, from the outermost to the innermost, in the order of their names; of several with one name
+/// the innermost.
+pub(super) fn merged<'f>(all: impl Iterator<Item = &'f Fields>) -> Vec<Pair<'f>> {
+    let mut fields: Vec<Pair<'f>> =
+        all.flat_map(|fields| fields.values.iter().map(|(name, value)| (&**name, value))).collect();
+    // The sort keeps the order of equals, so the last of them is the innermost.
+    fields.sort_by_key(|(name, _)| *name);
+    fields.dedup_by(|later, kept| {
+        let same = later.0 == kept.0;
+        if same {
+            kept.1 = later.1;
+        }
+        same
+    });
+    fields
 }
 
 impl Visit for Fields {

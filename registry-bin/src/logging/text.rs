@@ -5,12 +5,12 @@ use std::fmt::Write as _;
 use serde_json::Value;
 
 use super::Head;
-use super::fields::Fields;
+use super::fields::Pair;
 
-pub(super) fn line(head: &Head<'_>, fields: &Fields) -> String {
-    let mut line = format!("time=\"{}\" level={} msg=", head.time.rfc3339(), head.level);
+pub(super) fn line(head: &Head<'_>, fields: &[Pair<'_>]) -> String {
+    let mut line = format!("time=\"{}\" level={} msg=", head.time.rfc3339(), head.severity.name());
     value(&mut line, head.message);
-    for (name, field) in fields.iter() {
+    for (name, field) in fields {
         line.push(' ');
         // A name with a space or a newline would end the field early.
         line.extend(
@@ -23,6 +23,21 @@ pub(super) fn line(head: &Head<'_>, fields: &Fields) -> String {
         }
     }
     line
+}
+
+/// The fields alone, one a line, for people.
+pub(super) fn list(fields: &[Pair<'_>]) -> String {
+    let mut list = String::new();
+    for (name, field) in fields {
+        list.push_str(name);
+        list.push('=');
+        match field {
+            Value::String(text) => value(&mut list, text),
+            other => value(&mut list, &other.to_string()),
+        }
+        list.push('\n');
+    }
+    list
 }
 
 /// Appends `text`, in quotes unless it is one harmless word.

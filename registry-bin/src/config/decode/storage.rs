@@ -2,17 +2,25 @@
 
 use std::path::PathBuf;
 use std::thread;
+use std::time::Duration;
 
-use crate::config::model::{DescriptorCache, Driver, Storage};
+use registry_redis::RedisOptions;
+
+use crate::config::model::{DescriptorCache, Driver, Storage, UploadPurging};
 use crate::config::node::{Entry, Origin};
 use crate::config::problem::Problems;
 use crate::config::reader::Reader;
-use crate::config::schema::{StorageKey, UNSUPPORTED, storage_key};
+use crate::config::schema::{StorageKey, storage_key};
 
 const DEFAULT_ROOT: &str = "/var/lib/registry";
 const DEFAULT_THREADS: i64 = 100;
 const LEAST_THREADS: i64 = 25;
 const DEFAULT_CACHE: i64 = 10_000;
+const HOUR: Duration = Duration::from_secs(60 * 60);
+const DEFAULT_PURGE_AGE: Duration = HOUR.saturating_mul(7 * 24);
+const DEFAULT_PURGE_INTERVAL: Duration = HOUR.saturating_mul(24);
+/// What is less was most likely written without its unit.
+const LEAST_PURGING: Duration = Duration::from_secs(1);
 
 pub(super) fn storage(root: &Reader<'_>, problems: &Problems) -> Option<Storage> {
     let reader = root.section("storage");
@@ -21,8 +29,9 @@ pub(super) fn storage(root: &Reader<'_>, problems: &Problems) -> Option<Storage>
         driver: Driver::InMemory,
         delete_enabled: reader.section("delete").flag("enabled").unwrap_or(false),
         redirect: !reader.section("redirect").flag("disable").unwrap_or(false),
-        descriptor_cache: cache(&reader.section("cache")),
+        descriptor_cache: cache(&reader.section("cache"), super::redis::redis(&root.section("redis")), root),
         read_only: reader.section("maintenance").section("readonly").flag("enabled").unwrap_or(false),
+        upload_purging: purging(&reader.section("maintenance").section("uploadpurging")),
         tag_concurrency: concurrency(&reader.section("tag")),
     };
     Some(Storage { driver: driver?, ..storage })
@@ -95,25 +104,59 @@ fn filesystem(reader: &Reader<'_>) -> Option<Driver> {
     })
 }
 
-fn cache(reader: &Reader<'_>) -> Option<DescriptorCache> {
+fn cache(reader: &Reader<'_>, redis: Option<RedisOptions>, root: &Reader<'_>) -> Option<DescriptorCache> {
     let size = reader.number("blobdescriptorsize", true).unwrap_or(DEFAULT_CACHE);
     let key = if reader.node("blobdescriptor").is_some() { "blobdescriptor" } else { "layerinfo" };
     match reader.text(key).as_deref() {
         Some("inmemory") => {
             let entries = usize::try_from(size).ok().filter(|entries| *entries > 0);
-            Some(DescriptorCache { entries })
+            unused(root, redis.as_ref());
+            Some(DescriptorCache::InMemory { entries })
         }
-        Some("redis") if key == "layerinfo" => {
-            reader.fail(key, format!("redis: {UNSUPPORTED}"));
-            None
+        Some("redis") => {
+            if reader.node("blobdescriptorsize").is_some() {
+                reader.warn("blobdescriptorsize", "has no effect: Redis has bounds of its own (maxmemory)");
+            }
+            if redis.is_none() {
+                reader.fail(key, "redis: no Redis is configured; name it in redis.addrs");
+            }
+            redis.map(|options| DescriptorCache::Redis(Box::new(options)))
         }
-        Some("redis") => None,
         Some(other) => {
-            reader.warn(key, format!("unknown cache type {other:?}, caching disabled; use inmemory"));
+            reader
+                .warn(key, format!("unknown cache type {other:?}, caching disabled; use inmemory or redis"));
             None
         }
-        None => None,
+        None => {
+            unused(root, redis.as_ref());
+            None
+        }
     }
+}
+
+fn unused(root: &Reader<'_>, redis: Option<&RedisOptions>) {
+    if redis.is_some() {
+        root.warn("redis", "nothing uses it; set storage.cache.blobdescriptor to redis, or remove it");
+    }
+}
+
+fn purging(reader: &Reader<'_>) -> Option<UploadPurging> {
+    let time = |key, default| match reader.duration(key) {
+        Some(nanoseconds) => {
+            let time = Duration::from_nanos(u64::try_from(nanoseconds).unwrap_or_default());
+            if time < LEAST_PURGING {
+                reader.fail(key, "has to be a time of at least 1s, such as 168h");
+            }
+            time
+        }
+        None => default,
+    };
+    let purging = UploadPurging {
+        age: time("age", DEFAULT_PURGE_AGE),
+        interval: time("interval", DEFAULT_PURGE_INTERVAL),
+        dry_run: reader.flag("dryrun").unwrap_or(false),
+    };
+    reader.flag("enabled").unwrap_or(true).then_some(purging)
 }
 
 fn concurrency(reader: &Reader<'_>) -> usize {

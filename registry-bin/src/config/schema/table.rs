@@ -1,24 +1,24 @@
 //! Every key of the configuration reference, in the order of the reference.
 
 use super::{
-    Asks, Key, Kind, Status, key, part, plain, plain_part, refused, refused_list, refused_value, section,
-    text, texts,
+    Asks, Key, Kind, Status, duration, flag, key, number, part, plain_part, refused, refused_list,
+    refused_value, section, text, texts, word,
 };
 
 /// The top level of the file.
 pub(crate) const ROOT: &[Key] = &[
-    text("version"),
+    word("version", &["0.1"]),
     section("log", LOG),
-    key("loglevel", Kind::Text, Status::Deprecated("write log.level instead")),
+    key("loglevel", Kind::Word(LEVELS), Status::Deprecated("write log.level instead")),
     key("storage", Kind::Drivers(STORAGE), Status::Supported),
     key("auth", Kind::Drivers(AUTH), Status::Supported),
     section("middleware", MIDDLEWARE),
     section("http", HTTP),
-    refused("notifications", NOTIFICATIONS, Asks::Through(&["endpoints"])),
-    refused("redis", REDIS, Asks::Through(&["addrs"])),
-    refused("health", HEALTH, Asks::Through(&["storagedriver", "file", "http", "tcp"])),
-    section("catalog", &[plain("maxentries")]),
-    section("tags", &[plain("maxtags")]),
+    section("notifications", NOTIFICATIONS),
+    section("redis", REDIS),
+    section("health", HEALTH),
+    section("catalog", &[number("maxentries").or("1000")]),
+    section("tags", &[number("maxtags").or("1000")]),
     refused("proxy", PROXY, Asks::Through(&["remoteurl"])),
     section("validation", VALIDATION),
     refused("policy", POLICY, Asks::Filled),
@@ -27,34 +27,37 @@ pub(crate) const ROOT: &[Key] = &[
 ];
 
 const LOG: &[Key] = &[
-    text("level"),
-    key("formatter", Kind::Text, Status::SupportedExcept(&["logstash"])),
+    word("level", LEVELS).or("info"),
+    word("formatter", &["text", "json", "logstash"]).or("text"),
     key("fields", Kind::Map(&Kind::Any), Status::Supported),
-    plain("reportcaller"),
-    section("accesslog", &[plain("disabled")]),
-    refused_list("hooks", &Kind::Section(HOOK), Asks::Entries),
+    flag("reportcaller").or("false"),
+    section("accesslog", &[flag("disabled").or("false")]),
+    key("hooks", Kind::List(&Kind::Section(HOOK)), Status::Supported),
 ];
+
+const LEVELS: &[&str] = &["error", "warn", "info", "debug"];
 
 const HOOK: &[Key] = &[
-    part("type"),
-    plain_part("disabled"),
-    refused_list("levels", &Kind::Text, Asks::Filled),
-    refused("options", MAIL, Asks::Filled).or_variable("MAILOPTIONS"),
+    word("type", &["mail"]),
+    flag("disabled").or("false"),
+    key("levels", Kind::List(&Kind::Word(HOOK_LEVELS)), Status::Supported),
+    section("options", MAIL).or_variable("MAILOPTIONS"),
 ];
 
+const HOOK_LEVELS: &[&str] = &["panic", "fatal", "error", "warning", "warn", "info", "debug"];
+
 const MAIL: &[Key] = &[
-    refused(
+    section(
         "smtp",
-        &[part("addr"), part("username"), part("password"), plain_part("insecure")],
-        Asks::Filled,
+        &[text("addr"), text("username"), text("password").secret(), flag("insecure").or("false")],
     ),
-    part("from"),
-    refused_list("to", &Kind::Text, Asks::Filled),
+    text("from"),
+    texts("to"),
 ];
 
 /// `storage`
 pub(super) const STORAGE: &[Key] = &[
-    section("filesystem", &[text("rootdirectory"), plain("maxthreads")]),
+    section("filesystem", &[text("rootdirectory").or("/var/lib/registry"), number("maxthreads").or("100")]),
     section("inmemory", &[]),
     refused("s3", S3, Asks::Always),
     refused("s3aws", S3, Asks::Always),
@@ -64,9 +67,9 @@ pub(super) const STORAGE: &[Key] = &[
     key("oss", Kind::Any, Status::Gone(REMOVED_DRIVER)),
     key("rados", Kind::Any, Status::Gone(REMOVED_DRIVER)),
     section("maintenance", MAINTENANCE),
-    section("delete", &[plain("enabled")]),
-    section("redirect", &[plain("disable")]),
-    section("tag", &[plain("concurrencylimit")]),
+    section("delete", &[flag("enabled").or("false")]),
+    section("redirect", &[flag("disable").or("false")]),
+    section("tag", &[number("concurrencylimit").or("0")]),
     section("cache", CACHE),
 ];
 
@@ -74,23 +77,27 @@ const REMOVED_DRIVER: &str =
     "this storage driver was dropped from the original registry too; use another one";
 
 const MAINTENANCE: &[Key] = &[
-    refused(
+    section(
         "uploadpurging",
-        &[plain_part("enabled"), part("age"), part("interval"), plain_part("dryrun")],
-        Asks::UnlessOff,
+        &[
+            flag("enabled").or("true"),
+            duration("age").or("168h"),
+            duration("interval").or("24h"),
+            flag("dryrun").or("false"),
+        ],
     ),
-    section("readonly", &[plain("enabled")]),
+    section("readonly", &[flag("enabled").or("false")]),
 ];
 
 const CACHE: &[Key] = &[
-    key("blobdescriptor", Kind::Text, Status::SupportedExcept(&["redis"])),
+    text("blobdescriptor"),
     key("layerinfo", Kind::Text, Status::Deprecated("write storage.cache.blobdescriptor instead")),
-    plain("blobdescriptorsize"),
+    number("blobdescriptorsize").or("10000"),
 ];
 
 const S3: &[Key] = &[
     part("accesskey"),
-    part("secretkey"),
+    part("secretkey").secret(),
     part("region"),
     part("regionendpoint"),
     part("redirectendpoint"),
@@ -117,9 +124,13 @@ const S3: &[Key] = &[
 
 const AZURE: &[Key] = &[
     part("accountname"),
-    part("accountkey"),
+    part("accountkey").secret(),
     part("container"),
-    refused("credentials", &[part("type"), part("clientid"), part("tenantid"), part("secret")], Asks::Filled),
+    refused(
+        "credentials",
+        &[part("type"), part("clientid"), part("tenantid"), part("secret").secret()],
+        Asks::Filled,
+    ),
     part("realm"),
     part("serviceurl"),
     part("rootdirectory"),
@@ -128,7 +139,7 @@ const AZURE: &[Key] = &[
     plain_part("copy_status_poll_max_retry"),
     part("copy_status_poll_delay"),
     plain_part("skipverify"),
-    part("connectionstring"),
+    part("connectionstring").secret(),
 ];
 
 const GCS: &[Key] = &[
@@ -145,7 +156,7 @@ const GCS_CREDENTIALS: &[Key] = &[
     part("type"),
     part("project_id"),
     part("private_key_id"),
-    part("private_key"),
+    part("private_key").secret(),
     part("client_email"),
     part("client_id"),
     part("auth_uri"),
@@ -183,162 +194,150 @@ const MIDDLEWARE_ENTRY: &[Key] =
     &[part("name"), plain_part("disabled"), refused_value("options", Kind::Any, Asks::Filled)];
 
 const HTTP: &[Key] = &[
-    text("addr"),
-    text("net"),
+    text("addr").or(":5000"),
+    word("net", &["tcp", "unix"]).or("tcp"),
     text("prefix"),
     text("host"),
-    text("secret"),
-    plain("relativeurls"),
-    plain("draintimeout"),
+    text("secret").secret(),
+    flag("relativeurls").or("false"),
+    duration("draintimeout").or("10s"),
+    // Ours, both: Distribution waits for ever and takes what comes.
+    section(
+        "timeouts",
+        &[duration("header").or("60s"), duration("body").or("60s"), duration("write").or("60s")],
+    ),
+    section("limits", &[number("headerbytes").or("65536"), number("connections")]),
     key("headers", Kind::Map(&Kind::List(&Kind::Text)), Status::Supported),
-    refused("tls", TLS, Asks::Through(&["certificate", "key", "clientcas", "letsencrypt"])),
-    refused("debug", DEBUG, Asks::Through(&["addr", "prometheus"])),
-    section("http2", &[key("disabled", Kind::Plain, Status::NoEffect)]),
-    section("h2c", &[refused_value("enabled", Kind::Plain, Asks::True)]),
+    section("tls", TLS),
+    section("debug", DEBUG),
+    section("http2", &[flag("disabled").or("false")]),
+    section("h2c", &[flag("enabled").or("false")]),
+    // Ours.
+    section("proxyprotocol", &[flag("enabled").or("false"), texts("trusted")]),
 ];
 
 const TLS: &[Key] = &[
-    part("certificate"),
-    part("key"),
-    refused_list("clientcas", &Kind::Text, Asks::Filled),
-    part("clientauth"),
-    part("minimumtls"),
-    refused_list("ciphersuites", &Kind::Text, Asks::Filled),
-    refused(
-        "letsencrypt",
-        &[
-            part("cachefile"),
-            part("email"),
-            refused_list("hosts", &Kind::Text, Asks::Filled),
-            part("directoryurl"),
-        ],
-        Asks::Filled,
-    ),
+    text("certificate"),
+    text("key"),
+    texts("clientcas"),
+    text("clientauth"),
+    text("minimumtls").or("tls1.2"),
+    texts("ciphersuites"),
+    section("letsencrypt", &[text("cachefile"), text("email"), texts("hosts"), text("directoryurl")]),
 ];
 
-const DEBUG: &[Key] = &[
-    part("addr"),
-    refused(
-        "prometheus",
-        &[refused_value("enabled", Kind::Plain, Asks::True), part("path")],
-        Asks::Through(&["enabled"]),
-    ),
-];
+const DEBUG: &[Key] =
+    &[text("addr"), section("prometheus", &[flag("enabled").or("false"), text("path").or("/metrics")])];
 
 const NOTIFICATIONS: &[Key] = &[
-    refused("events", &[plain_part("includereferences")], Asks::Filled).or_variable("EVENTCONFIG"),
-    refused_list("endpoints", &Kind::Section(ENDPOINT), Asks::Entries),
+    section("events", &[flag("includereferences").or("false")]).or_variable("EVENTCONFIG"),
+    key("endpoints", Kind::List(&Kind::Section(ENDPOINT)), Status::Supported),
+    // Ours: Distribution keeps events in memory, without a bound.
+    section("queue", &[text("directory"), number("maxbytes").or("67108864")]),
 ];
 
 const HEADERS: Kind = Kind::Map(&Kind::List(&Kind::Text));
 
 const ENDPOINT: &[Key] = &[
-    part("name"),
-    plain_part("disabled"),
-    part("url"),
-    refused_value("headers", HEADERS, Asks::Filled),
-    plain_part("timeout"),
-    plain_part("threshold"),
-    plain_part("backoff"),
-    refused_list("ignoredmediatypes", &Kind::Text, Asks::Filled),
-    refused(
-        "ignore",
-        &[
-            refused_list("mediatypes", &Kind::Text, Asks::Filled),
-            refused_list("actions", &Kind::Text, Asks::Filled),
-        ],
-        Asks::Filled,
-    ),
+    text("name"),
+    flag("disabled").or("false"),
+    text("url"),
+    key("headers", HEADERS, Status::Supported).secret(),
+    duration("timeout").or("1s"),
+    number("threshold").or("10"),
+    duration("backoff").or("1s"),
+    texts("ignoredmediatypes"),
+    section("ignore", &[texts("mediatypes"), texts("actions")]),
+    // Ours, both.
+    word("format", &["distribution", "cloudevents", "cloudevents-binary"]).or("distribution"),
+    number("batch").or("1"),
 ];
 
 const OLD_REDIS: &str = "the old redis keys are ignored; the present ones are addrs, poolsize and so on";
 
 const REDIS: &[Key] = &[
-    refused_list("addrs", &Kind::Text, Asks::Filled),
-    part("clientname"),
-    plain_part("db"),
-    plain_part("protocol"),
-    part("username"),
-    part("password"),
-    part("sentinelusername"),
-    part("sentinelpassword"),
-    plain_part("maxretries"),
-    plain_part("minretrybackoff"),
-    plain_part("maxretrybackoff"),
-    plain_part("dialtimeout"),
-    plain_part("readtimeout"),
-    plain_part("writetimeout"),
-    plain_part("contexttimeoutenabled"),
-    plain_part("poolfifo"),
-    plain_part("poolsize"),
-    plain_part("pooltimeout"),
-    plain_part("minidleconns"),
-    plain_part("maxidleconns"),
-    plain_part("maxactiveconns"),
-    plain_part("connmaxidletime"),
-    plain_part("connmaxlifetime"),
-    plain_part("maxredirects"),
-    plain_part("readonly"),
-    plain_part("routebylatency"),
-    plain_part("routerandomly"),
-    part("mastername"),
-    plain_part("disableidentity"),
-    plain_part("unstableresp3"),
-    part("identitysuffix"),
-    refused("tls", REDIS_TLS, Asks::Filled),
+    texts("addrs"),
+    text("clientname"),
+    number("db").or("0"),
+    number("protocol").or("3"),
+    text("username"),
+    text("password").secret(),
+    text("sentinelusername"),
+    text("sentinelpassword").secret(),
+    number("maxretries").or("3"),
+    duration("minretrybackoff").or("8ms"),
+    duration("maxretrybackoff").or("512ms"),
+    duration("dialtimeout").or("5s"),
+    duration("readtimeout").or("250ms"),
+    duration("writetimeout"),
+    // Go's: whether a deadline of the caller counts. Here every operation has one.
+    key("contexttimeoutenabled", Kind::Flag, Status::NoEffect),
+    flag("poolfifo").or("false"),
+    number("poolsize"),
+    duration("pooltimeout"),
+    number("minidleconns").or("0"),
+    number("maxidleconns").or("0"),
+    number("maxactiveconns").or("0"),
+    duration("connmaxidletime").or("30m"),
+    duration("connmaxlifetime"),
+    number("maxredirects").or("3"),
+    flag("readonly").or("false"),
+    flag("routebylatency").or("false"),
+    flag("routerandomly").or("false"),
+    text("mastername"),
+    flag("disableidentity").or("false"),
+    // About commands of search modules, of which none is used.
+    key("unstableresp3", Kind::Flag, Status::NoEffect),
+    text("identitysuffix"),
+    section("tls", REDIS_TLS),
     key("addr", Kind::Text, Status::Obsolete(OLD_REDIS)),
     key("pool", Kind::Any, Status::Obsolete(OLD_REDIS)),
     key("options", Kind::Inline, Status::NoEffect),
 ];
 
-const REDIS_TLS: &[Key] = &[
-    part("certificate"),
-    part("key"),
-    refused_list("rootcas", &Kind::Text, Asks::Filled),
-    refused_list("clientcas", &Kind::Text, Asks::Filled),
-    plain_part("enabled"),
-];
+const REDIS_TLS: &[Key] =
+    &[text("certificate"), text("key"), texts("rootcas"), texts("clientcas"), flag("enabled")];
 
 const HEALTH: &[Key] = &[
-    refused(
+    section(
         "storagedriver",
-        &[refused_value("enabled", Kind::Plain, Asks::True), plain_part("interval"), plain_part("threshold")],
-        Asks::Through(&["enabled"]),
+        &[flag("enabled").or("false"), duration("interval").or("10s"), number("threshold").or("1")],
     ),
-    refused_list(
-        "file",
-        &Kind::Section(&[part("file"), plain_part("interval"), plain_part("threshold")]),
-        Asks::Filled,
-    )
-    .or_variable("FILECHECKERS"),
-    refused_list("http", &Kind::Section(HTTP_CHECK), Asks::Filled).or_variable("HTTPCHECKERS"),
-    refused_list("tcp", &Kind::Section(TCP_CHECK), Asks::Filled).or_variable("TCPCHECKERS"),
+    key("file", Kind::List(&Kind::Section(FILE_CHECK)), Status::Supported).or_variable("FILECHECKERS"),
+    key("http", Kind::List(&Kind::Section(HTTP_CHECK)), Status::Supported).or_variable("HTTPCHECKERS"),
+    key("tcp", Kind::List(&Kind::Section(TCP_CHECK)), Status::Supported).or_variable("TCPCHECKERS"),
 ];
+
+const FILE_CHECK: &[Key] = &[text("file"), duration("interval").or("10s"), number("threshold").or("1")];
 
 const HTTP_CHECK: &[Key] = &[
-    part("uri"),
-    refused_value("headers", HEADERS, Asks::Filled),
-    plain_part("statuscode"),
-    plain_part("timeout"),
-    plain_part("interval"),
-    plain_part("threshold"),
+    text("uri"),
+    key("headers", HEADERS, Status::Supported).secret(),
+    number("statuscode").or("200"),
+    duration("timeout").or("5s"),
+    duration("interval").or("10s"),
+    number("threshold").or("1"),
 ];
 
-const TCP_CHECK: &[Key] =
-    &[part("addr"), plain_part("timeout"), plain_part("interval"), plain_part("threshold")];
+const TCP_CHECK: &[Key] = &[
+    text("addr"),
+    duration("timeout").or("5s"),
+    duration("interval").or("10s"),
+    number("threshold").or("1"),
+];
 
 const PROXY: &[Key] = &[
     part("remoteurl"),
     part("username"),
-    part("password"),
+    part("password").secret(),
     refused("exec", &[part("command"), plain_part("lifetime")], Asks::Filled),
     plain_part("ttl"),
     plain_part("cachewritetimeout"),
 ];
 
 const VALIDATION: &[Key] = &[
-    key("enabled", Kind::Plain, Status::Deprecated("write validation.disabled instead")),
-    plain("disabled"),
+    key("enabled", Kind::Flag, Status::Deprecated("write validation.disabled instead")),
+    flag("disabled").or("false"),
     section(
         "manifests",
         &[
@@ -346,12 +345,12 @@ const VALIDATION: &[Key] = &[
             section(
                 "indexes",
                 &[
-                    text("platforms"),
+                    word("platforms", &["all", "none", "list"]).or("all"),
                     key("platformlist", Kind::List(&Kind::Section(PLATFORM)), Status::Supported),
                 ],
             ),
             // Ours: Distribution always wants the layers of an image.
-            section("images", &[text("layers")]),
+            section("images", &[word("layers", &["all", "none"]).or("all")]),
         ],
     ),
 ];

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::*;
-use crate::config::model::{Address, DescriptorCache, Driver, Formatter, Level, Platforms};
+use crate::config::model::{Address, DescriptorCache, Driver, Formatter, Level, Limits, Platforms};
 use crate::config::{BUILT_IN, BUILT_IN_NAME};
 
 #[test]
@@ -15,8 +15,12 @@ fn defaults() {
         (config.log.level, config.log.formatter, config.log.access_log),
         (Level::Info, Formatter::Text, true)
     );
-    assert_eq!(config.http.addr, Address::Tcp { host: String::new(), port: 5000 });
+    assert_eq!(config.http.addrs, [Address::Tcp { host: String::new(), port: 5000 }]);
     assert_eq!(config.http.drain_timeout, Duration::from_secs(10));
+    assert_eq!(config.http.limits, Limits::default());
+    let zeros =
+        "http: {timeouts: {header: 0, body: 0s, write: 0}, limits: {headerbytes: 0, connections: 0}}\n";
+    assert_eq!(clean(&format!("{BASE}{zeros}"), &[]).http.limits, Limits::default());
     assert_eq!((config.catalog_max_entries, config.tags_max), (1000, 1000));
     assert!(!config.storage.delete_enabled && config.storage.redirect && !config.storage.read_only);
     assert!(config.storage.descriptor_cache.is_none() && config.storage.tag_concurrency > 0);
@@ -26,14 +30,15 @@ fn defaults() {
 
 #[test]
 fn the_built_in_configuration_is_valid_and_can_be_overridden() {
-    let built_in =
-        |environment: &[(&str, &str)]| load(BUILT_IN, BUILT_IN_NAME, variables(environment), false);
+    let built_in = |environment: &[(&str, &str)]| {
+        load(BUILT_IN, BUILT_IN_NAME, variables(environment), Strictness::Usual)
+    };
     let config = built_in(&[]).unwrap().config;
     assert_eq!(
         config.storage.driver,
         Driver::Filesystem { root: "./registry-data".into(), max_threads: 100 }
     );
-    assert_eq!(config.http.addr.to_string(), "127.0.0.1:5000");
+    assert_eq!(config.http.addrs[0].to_string(), "127.0.0.1:5000");
     assert!(config.storage.delete_enabled);
     let config = built_in(&[("REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY", "/d")]).unwrap().config;
     assert_eq!(config.storage.driver, Driver::Filesystem { root: "/d".into(), max_threads: 100 });
@@ -64,6 +69,8 @@ http:
   secret: 1_000
   relativeurls: true
   draintimeout: 1m30s
+  timeouts: {header: 10s, body: 2m, write: 1500ms}
+  limits: {headerbytes: 0x4000, connections: 5000}
   headers:
     X-Content-Type-Options: [nosniff]
     X-Two: [a, 5]
@@ -82,17 +89,25 @@ validation:
     let storage = config.storage;
     assert_eq!(storage.driver, Driver::Filesystem { root: "012".into(), max_threads: 30 });
     assert!(storage.delete_enabled && !storage.redirect && storage.read_only);
-    assert_eq!(storage.descriptor_cache, Some(DescriptorCache { entries: Some(16) }));
+    assert_eq!(storage.descriptor_cache, Some(DescriptorCache::InMemory { entries: Some(16) }));
     assert_eq!(storage.tag_concurrency, 8);
     let http = config.http;
-    assert_eq!(http.addr, Address::Tcp { host: "::1".into(), port: 5000 });
-    assert_eq!(http.addr.to_string(), "[::1]:5000");
+    assert_eq!(http.addrs, [Address::Tcp { host: "::1".into(), port: 5000 }]);
+    assert_eq!(http.addrs[0].to_string(), "[::1]:5000");
     assert_eq!(http.prefix.as_deref(), Some("/my/nested/"));
     assert_eq!(http.host.as_deref(), Some("https://registry.example.com:5000/sub/"));
     assert_eq!(http.secret.as_ref().map(|secret| secret.expose()), Some("1_000"));
     assert_eq!(format!("{:?}", http.secret), "Some(Secret(..))");
     assert!(http.relative_urls);
     assert_eq!(http.drain_timeout, Duration::from_secs(90));
+    let limits = Limits {
+        header: Duration::from_secs(10),
+        body: Duration::from_secs(120),
+        write: Duration::from_millis(1500),
+        header_bytes: 16384,
+        connections: Some(5000),
+    };
+    assert_eq!(http.limits, limits);
     let headers: Vec<_> = http.headers.iter().map(|(n, v)| (n.as_str(), v.to_str().unwrap())).collect();
     assert_eq!(headers, [("x-content-type-options", "nosniff"), ("x-two", "a"), ("x-two", "5")]);
     assert_eq!((config.catalog_max_entries, config.tags_max), (50, 60));
@@ -181,7 +196,7 @@ fn what_deserves_a_warning_gets_one() {
     assert_eq!(
         warnings(cache, &[]),
         [
-            "c.yml:2:47: storage.cache.blobdescriptor: unknown cache type \"memcached\", caching disabled; use inmemory"
+            "c.yml:2:47: storage.cache.blobdescriptor: unknown cache type \"memcached\", caching disabled; use inmemory or redis"
         ]
     );
 }
@@ -194,7 +209,7 @@ fn old_keys_still_work() {
     assert_eq!(config.log.level, Level::Debug);
     let text = "version: 0.1\nstorage: {inmemory: , cache: {layerinfo: inmemory, blobdescriptorsize: 0}}";
     let config = load_with(text, &[]).unwrap().config;
-    assert_eq!(config.storage.descriptor_cache, Some(DescriptorCache { entries: None }));
+    assert_eq!(config.storage.descriptor_cache, Some(DescriptorCache::InMemory { entries: None }));
     for (text, enabled) in
         [("{enabled: true, disabled: true}", true), ("{disabled: true}", false), ("{enabled: false}", true)]
     {
@@ -228,7 +243,7 @@ fn numbers_outside_their_range_fall_back_as_they_always_did() {
 
 #[test]
 fn unix_sockets_and_addresses() {
-    let address = |text: &str| clean(&format!("{BASE}http: {text}\n"), &[]).http.addr;
+    let address = |text: &str| clean(&format!("{BASE}http: {text}\n"), &[]).http.addrs.remove(0);
     assert_eq!(
         address("{net: unix, addr: /run/registry.sock}"),
         Address::Unix(PathBuf::from("/run/registry.sock"))
@@ -236,52 +251,4 @@ fn unix_sockets_and_addresses() {
     assert_eq!(address("{addr: \"\"}").to_string(), ":5000");
     assert_eq!(address("{addr: ':5001'}"), Address::Tcp { host: String::new(), port: 5001 });
     assert_eq!(address("{addr: localhost:0}"), Address::Tcp { host: "localhost".into(), port: 0 });
-}
-
-#[test]
-fn no_key_of_the_reference_is_unknown() {
-    let text = include_str!("../../../tests/fixtures/all-keys.yml");
-    let errors = errors(text, &[]);
-    let unknown: Vec<_> =
-        errors.iter().filter(|line| line.contains("unknown") || line.contains("expected")).collect();
-    assert!(unknown.is_empty(), "{unknown:#?}");
-    assert!(errors.len() > 10, "the unsupported ones are reported: {errors:#?}");
-}
-
-#[test]
-fn the_fixture_and_the_documentation_name_every_known_key() {
-    let mut keys = Vec::new();
-    collect(crate::config::schema::ROOT, "", &mut keys);
-    let fixture = include_str!("../../../tests/fixtures/all-keys.yml");
-    let documentation = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/configuration.md");
-    let documentation = std::fs::read_to_string(documentation).unwrap();
-    for (dotted, name, listed) in keys {
-        let known_elsewhere = ["none", "swift", "oss", "rados", "universe_domain"].contains(&name);
-        assert!(known_elsewhere || fixture.contains(&format!("{name}:")), "fixture lacks {dotted}");
-        assert!(
-            !listed || documentation.contains(&format!("`{dotted}`")),
-            "docs/configuration.md lacks {dotted}"
-        );
-    }
-}
-
-/// Every key with its name, and whether the operator's reference has to list it by its full name.
-fn collect(
-    keys: &'static [crate::config::schema::Key],
-    path: &str,
-    all: &mut Vec<(String, &'static str, bool)>,
-) {
-    use crate::config::schema::{Kind, Status};
-    for key in keys.iter().filter(|key| !matches!(key.kind, Kind::Inline)) {
-        let dotted = if path.is_empty() { key.name.to_owned() } else { format!("{path}.{}", key.name) };
-        let section = matches!(key.kind, Kind::Section(_) | Kind::Drivers(_));
-        let supported =
-            matches!(key.status, Status::Supported | Status::SupportedExcept(_) | Status::Deprecated(_));
-        match key.kind {
-            Kind::Section(keys) | Kind::Drivers(keys) => collect(keys, &dotted, all),
-            Kind::List(Kind::Section(keys)) => collect(keys, &format!("{dotted}[]"), all),
-            _ => {}
-        }
-        all.push((dotted, key.name, supported && !section));
-    }
 }

@@ -33,7 +33,7 @@ fn single_values_replace_those_of_the_file() {
         ],
     );
     assert_eq!(config.log.level, Level::Debug);
-    assert_eq!(config.http.addr.to_string(), ":2");
+    assert_eq!(config.http.addrs[0].to_string(), ":2");
     assert!(config.http.relative_urls && config.storage.delete_enabled && config.storage.read_only);
     assert_eq!((config.catalog_max_entries, config.http.drain_timeout.as_secs()), (5, 5));
 }
@@ -66,7 +66,7 @@ fn sections_and_lists_are_yaml_and_replace_the_whole() {
             ("REGISTRY_LOG", "{\"level\": \"warn\", \"fields\": {\"a\": 1}}"),
         ],
     );
-    assert_eq!((config.http.addr.to_string().as_str(), config.http.relative_urls), (":99", false));
+    assert_eq!((config.http.addrs[0].to_string().as_str(), config.http.relative_urls), (":99", false));
     assert_eq!(config.http.prefix.as_deref(), Some("/p/"));
     assert_eq!((config.log.level, config.log.fields.len()), (Level::Warn, 1));
     let allow = clean(BASE, &[("REGISTRY_VALIDATION_MANIFESTS_URLS_ALLOW", "[a, b]")]).validation.urls_allow;
@@ -164,13 +164,9 @@ fn mistakes_name_the_variable() {
         ("REGISTRY_AUTH", "htpasswd", format!("auth.htpasswd: {UNSUPPORTED}")),
         ("REGISTRY_AUTH_TOKEN_REALM", "x", format!("auth.token: {UNSUPPORTED}")),
         ("REGISTRY_PROXY_REMOTEURL", "http://x", format!("proxy.remoteurl: {UNSUPPORTED}")),
-        ("REGISTRY_NOTIFICATIONS_ENDPOINTS_0_URL", "x", format!("notifications.endpoints[0]: {UNSUPPORTED}")),
-        ("REGISTRY_HEALTH_FILECHECKERS_0_FILE", "x", format!("health.file: {UNSUPPORTED}")),
-        ("REGISTRY_HEALTH_HTTPCHECKERS", "[{uri: x}]", format!("health.http: {UNSUPPORTED}")),
-        ("REGISTRY_HEALTH_TCP_0_ADDR", "x", format!("health.tcp: {UNSUPPORTED}")),
-        ("REGISTRY_REDIS_OPTIONS_ADDRS", "[x]", format!("redis.addrs: {UNSUPPORTED}")),
-        ("REGISTRY_REDIS_ADDRS_0", "x", format!("redis.addrs: {UNSUPPORTED}")),
-        ("REGISTRY_LOG_HOOKS_0_MAILOPTIONS_SMTP_ADDR", "x", format!("log.hooks[0]: {UNSUPPORTED}")),
+        ("REGISTRY_NOTIFICATIONS_ENDPOINTS_0_URL", "x", "notifications.endpoints[0].url: is not a URL of http or https; write it like https://hooks.example.com/events".to_owned()),
+        ("REGISTRY_REDIS_OPTIONS_ADDRS", "[x]", "redis.addrs: \"x\" is not an address such as redis.example.com:6379".to_owned()),
+        ("REGISTRY_REDIS_ADDRS_0", "x", "redis.addrs: \"x\" is not an address such as redis.example.com:6379".to_owned()),
         ("REGISTRY_MIDDLEWARE_STORAGE_0_OPTIONS_BASEURL", "x", format!("middleware.storage[0]: {UNSUPPORTED}")),
         ("REGISTRY_AUTH_HTPASWD_PATH", "/x", "not a configuration key; the registry will not guess about access control".to_owned()),
         ("REGISTRY_AUHT", "htpasswd", "not a configuration key; the registry will not guess about access control".to_owned()),
@@ -243,6 +239,13 @@ fn an_empty_value_means_the_default() {
         &text,
         &[("REGISTRY_HTTP_ADDR", ""), ("REGISTRY_HTTP_DRAINTIMEOUT", ""), ("REGISTRY_CATALOG", "")],
     );
-    assert_eq!((config.http.addr.to_string().as_str(), config.catalog_max_entries), (":5000", 1000));
+    assert_eq!((config.http.addrs[0].to_string().as_str(), config.catalog_max_entries), (":5000", 1000));
     assert_eq!(config.http.drain_timeout.as_secs(), 10);
+}
+
+#[test]
+fn a_name_that_leads_too_deep_is_no_key() {
+    let deep = format!("REGISTRY_LOG_FIELDS{}", "_A".repeat(60_000));
+    let found = warnings(BASE, &[(&deep, "1")]);
+    assert_eq!(found, [format!("{deep}: not a configuration key, ignored")]);
 }
