@@ -10,7 +10,9 @@ export PATH="$PATH:/usr/sbin:/sbin:/usr/local/go/bin"
 # --- Debian packages: command, package
 wanted=(
     curl:curl jq:jq python3:python3 strace:strace skopeo:skopeo podman:podman buildah:buildah
-    /usr/bin/docker:docker.io dockerd:docker.io docker-registry:docker-registry
+    /usr/bin/docker:docker.io dockerd:docker.io docker-registry:docker-registry redis-server:redis-server openssl:openssl /usr/bin/aiosmtpd:python3-aiosmtpd
+    lintian:lintian systemd-analyze:systemd systemd-socket-activate:systemd dpkg-shlibdeps:dpkg-dev strip:binutils man:man-db ip:iproute2 pip3:python3-pip
+    promtool:prometheus
 )
 missing=()
 for entry in "${wanted[@]}"; do
@@ -52,6 +54,32 @@ build crane crane github.com/google/go-containerregistry/cmd/crane build
 build oras oras oras.land/oras/cmd/oras build
 build distribution distribution github.com/distribution/distribution/v3/cmd/registry build
 build conformance conformance-2023 github.com/opencontainers/distribution-spec/conformance test -c
+build helm helm helm.sh/helm/v3/cmd/helm build
+build kustomize kustomize sigs.k8s.io/kustomize/kustomize/v5 build
+build crds crds . build
+build pebble pebble github.com/letsencrypt/pebble/v2/cmd/pebble build
+build pebble pebble-challtestsrv github.com/letsencrypt/pebble/v2/cmd/pebble-challtestsrv build
+
+# --- Python: the schemas of Kubernetes' API servers
+schemas=$TOOLS/kubernetes-validate
+if [[ $(cat "$schemas.stamp" 2>/dev/null) != 1.37.0 ]]; then
+    echo "install: kubernetes-validate 1.37.0"
+    rm -rf "$schemas"
+    timeout 300 python3 -m pip install --quiet --root-user-action ignore --target "$schemas" kubernetes-validate==1.37.0 </dev/null
+    echo 1.37.0 >"$schemas.stamp"
+fi
+
+# --- Python: a parser of Prometheus' text, and the messages of OTLP
+libraries=(prometheus-client==0.26.0 opentelemetry-proto==1.45.2 grpcio==1.85.1)
+if [[ $(cat "$TOOLS/python.stamp" 2>/dev/null) != "${libraries[*]}" ]]; then
+    echo "install: ${libraries[*]}"
+    rm -rf "$TOOLS/python"
+    timeout 300 python3 -m pip install --quiet --root-user-action ignore --target "$TOOLS/python" "${libraries[@]}" </dev/null
+    echo "${libraries[*]}" >"$TOOLS/python.stamp"
+fi
+
+# --- Go's own reader of profiles
+[[ -x $TOOLS/pprof ]] || GOTOOLCHAIN=local timeout 300 go build -o "$TOOLS/pprof" cmd/pprof
 
 echo "install: $(skopeo --version), $(podman --version), $(buildah --version | cut -d'(' -f1)"
 echo "install: $(/usr/bin/docker --version), docker-registry $(docker-registry --version | awk '{print $NF}')"

@@ -239,6 +239,30 @@ environment() {
     stop "$REG_PID"
 }
 
+purges_uploads() {
+    local port idle alive config=$WORK/purge.yml
+    port=$(free_port)
+    write_config "$config" "$port" "$WORK/store-purge"
+    launch "$WORK/logs/purge.log" env \
+        "REGISTRY_STORAGE_MAINTENANCE_UPLOADPURGING={age: 3s, interval: 1s}" "$REGISTRY_BIN" serve "$config"
+    REG=127.0.0.1:$port
+    ready "http://$REG/v2/" "$REG_PID"
+    idle=$(curl -sS -o /dev/null -w '%header{location}' -X POST "http://$REG/v2/purge/blobs/uploads/")
+    alive=$(curl -sS -o /dev/null -w '%header{location}' -X POST "http://$REG/v2/purge/blobs/uploads/")
+    [[ -n $idle && -n $alive ]] || fail "no sessions"
+    # Written to all the time, it lives on although it is older than the other was.
+    for _ in $(seq 12); do
+        alive=$(printf x | curl -sS -o /dev/null -w '%header{location}' -X PATCH --data-binary @- \
+            -H 'Content-Type: application/octet-stream' "$alive")
+        [[ -n $alive ]] || fail "a session that is written to was removed"
+        sleep 0.5
+    done
+    assert_eq "$(curl -sS -o /dev/null -w '%{http_code}' "$idle")" 404 "a session that nobody writes to"
+    assert_eq "$(find "$WORK/store-purge" -path '*/_uploads/*' -name data | wc -l)" 1 "sessions in the store"
+    grep -q 'a stale upload was removed' "$WORK/logs/purge.log" || fail "not in the log"
+    stop "$REG_PID"
+}
+
 bad_environment() {
     write_config "$WORK/badenv.yml" "$(free_port)" "$WORK/store"
     local code=0
@@ -260,4 +284,5 @@ check "serves under a prefix" prefix
 check "answers in read-only mode" read_only
 check "takes overrides from the environment" environment
 check "names a bad variable" bad_environment
+check "removes uploads that nobody comes back to" purges_uploads
 finish

@@ -1,0 +1,180 @@
+"""Clients and managers that curl cannot be, for listener.sh."""
+
+import http.client
+import os
+import pathlib
+import signal
+import socket
+import ssl
+import struct
+import subprocess
+import sys
+import threading
+import time
+
+
+def trusting(authority):
+    context = ssl.create_default_context(cafile=authority)
+    return context
+
+
+def load(address, authority, stop):
+    """Requests over fresh and kept connections, until the file `stop` is there."""
+    host, port = address.split(":")
+    counts = {"fresh": 0, "kept": 0, "failed": 0}
+    lock = threading.Lock()
+
+    def one(connection):
+        connection.request("GET", "/v2/")
+        response = connection.getresponse()
+        response.read()
+        if response.status != 200:
+            raise OSError(f"status {response.status}")
+
+    def run(kept):
+        context = trusting(authority)
+        connection = None
+        while not os.path.exists(stop):
+            try:
+                if connection is None or not kept:
+                    connection = http.client.HTTPSConnection(host, int(port), context=context, timeout=10)
+                one(connection)
+                with lock:
+                    counts["kept" if kept else "fresh"] += 1
+                if not kept:
+                    connection.close()
+                time.sleep(0.005)
+            except Exception as error:  # whatever it is, a client would have failed
+                with lock:
+                    counts["failed"] += 1
+                print(f"{'kept' if kept else 'fresh'}: {error!r}")
+                connection = None
+
+    threads = [threading.Thread(target=run, args=(kept,)) for kept in (False, False, True, True)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    print(f"{counts['fresh']} fresh, {counts['kept']} kept, {counts['failed']} failed")
+
+
+def activate(registry, config, work):
+    """Starts the registry with two sockets, as systemd would, and a manager to notify."""
+    manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    manager.bind(f"{work}/notify")
+    manager.settimeout(10)
+    tcp = socket.create_server(("127.0.0.1", 0))
+    unix = socket.socket(socket.AF_UNIX)
+    unix.bind(f"{work}/given.sock")
+    unix.listen()
+    tcp_fd, unix_fd = os.dup(tcp.fileno()), os.dup(unix.fileno())
+    # From 3 on, one after the other; LISTEN_PID is the process itself.
+    script = f'exec 3<&{tcp_fd} 4<&{unix_fd}; export LISTEN_PID=$$; exec "$0" serve "$1"'
+    environment = dict(os.environ, LISTEN_FDS="2", NOTIFY_SOCKET=f"{work}/notify")
+    for name in [name for name in environment if name.startswith("REGISTRY_")]:
+        del environment[name]
+    process = subprocess.Popen(
+        ["bash", "-c", script, registry, config],
+        pass_fds=(tcp_fd, unix_fd),
+        env=environment,
+        stderr=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+    )
+    try:
+        assert manager.recv(100) == b"READY=1"
+        for address in (tcp.getsockname(), f"{work}/given.sock"):
+            client = socket.socket(socket.AF_INET if isinstance(address, tuple) else socket.AF_UNIX)
+            client.settimeout(10)
+            client.connect(address)
+            client.sendall(b"GET /v2/ HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n")
+            assert client.recv(100).startswith(b"HTTP/1.1 200 "), address
+            client.close()
+        process.send_signal(signal.SIGTERM)
+        assert manager.recv(100) == b"STOPPING=1"
+        assert process.wait(15) == 0
+        assert os.path.exists(f"{work}/given.sock"), "the socket is not ours to remove"
+    finally:
+        if process.poll() is None:
+            process.kill()
+    # Meant for another process, they are not taken.
+    environment["LISTEN_PID"] = "1"
+    other = subprocess.Popen(
+        [registry, "serve", config], env=environment, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+    )
+    try:
+        said = ""
+        for line in other.stderr:
+            said += line
+            if "listening on" in line or "cannot listen" in line:
+                break
+        assert "LISTEN_FDS" not in said, said
+    finally:
+        other.kill()
+        other.wait()
+
+
+def activate_file(registry, config):
+    file = os.open("/dev/null", os.O_RDONLY)
+    script = f'exec 3<&{file}; export LISTEN_PID=$$ LISTEN_FDS=1; exec "$0" serve "$1"'
+    sys.exit(subprocess.run(["bash", "-c", script, registry, config], pass_fds=(file,), timeout=15).returncode)
+
+
+def proxied(address, authority):
+    """Version 2 in front of TLS, for IPv4 and IPv6."""
+    host, port = address.split(":")
+    signature = b"\r\n\r\n\0\r\nQUIT\n"
+    blocks = [
+        signature
+        + struct.pack("!BBH", 0x21, 0x11, 12)
+        + socket.inet_aton("203.0.113.9")
+        + socket.inet_aton("127.0.0.1")
+        + struct.pack("!HH", 4242, int(port)),
+        signature
+        + struct.pack("!BBH", 0x21, 0x21, 36)
+        + socket.inet_pton(socket.AF_INET6, "2001:db8::9")
+        + socket.inet_pton(socket.AF_INET6, "::1")
+        + struct.pack("!HH", 4242, int(port)),
+    ]
+    for block in blocks:
+        plain = socket.create_connection((host, int(port)), timeout=10)
+        plain.sendall(block)
+        client = trusting(authority).wrap_socket(plain, server_hostname="localhost")
+        client.sendall(b"GET /v2/ HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n")
+        assert client.recv(100).startswith(b"HTTP/1.1 200 ")
+        client.close()
+
+
+def break_off(address):
+    """A request whose body never comes."""
+    host, port = address.split(":")
+    client = socket.create_connection((host, int(port)), timeout=10)
+    client.sendall(b"PUT /v2/a/manifests/b HTTP/1.1\r\nhost: a\r\ncontent-length: 100\r\n\r\nhalf")
+    time.sleep(0.2)
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    client.close()
+
+
+def loiter(address, authority, ready):
+    host, port = address.split(":")
+    half = socket.create_connection((host, int(port)))
+    half.sendall(b"\x16\x03\x01")
+    clients = [
+        trusting(authority).wrap_socket(socket.create_connection((host, int(port))), server_hostname="localhost")
+        for _ in range(2)
+    ]
+    clients[0].sendall(b"GET /v2/ HTTP/1.1\r\nhost: a\r\n\r\n")
+    assert clients[0].recv(1000).startswith(b"HTTP/1.1 200 ")
+    clients[1].sendall(b"GET /v2/ HT")
+    pathlib.Path(ready).touch()
+    time.sleep(30)
+
+
+if __name__ == "__main__":
+    {
+        "load": load,
+        "activate": activate,
+        "activate-file": activate_file,
+        "proxied": proxied,
+        "break-off": break_off,
+        "loiter": loiter,
+    }[sys.argv[1]](*sys.argv[2:])
