@@ -25,6 +25,9 @@ use crate::{layout, link};
 /// The most bytes that a saved state of a digest may have.
 const STATE_LIMIT: u64 = 4096;
 
+/// How much of the beginning of a session is kept until it is clear which digest to compute.
+const HOLD_BYTES: u64 = 64 * 1024;
+
 /// The upload sessions of one repository.
 #[derive(Debug, Clone)]
 pub(crate) struct Uploads {
@@ -64,15 +67,19 @@ impl Uploads {
         self.shared.driver.apply(batch).await?;
         let data = layout::upload_data(&self.name, &id);
         let file = self.shared.driver.writer(&data, WriteMode::Truncate).await?;
-        Ok(Box::new(Session { uploads: self, id, started_at, file, digester: Some(digester), wrote: false }))
+        let hashing = Hashing::known(digester);
+        Ok(Box::new(Session { uploads: self, id, started_at, file, hashing, wrote: false }))
     }
 
     /// Goes on with a session.
     pub(crate) async fn resume(self, id: &UploadId) -> Result<Box<dyn BlobWriter>> {
         let started_at = self.started_at(id).await?;
         let file = self.open(id).await?;
-        let digester = self.restore(id, file.size()).await?;
-        Ok(Box::new(Session { uploads: self, id: id.clone(), started_at, file, digester, wrote: false }))
+        let hashing = match file.size() {
+            0 => Hashing::Undecided(Vec::new()),
+            size => self.restore(id, size).await?.map_or(Hashing::Unread, Hashing::known),
+        };
+        Ok(Box::new(Session { uploads: self, id: id.clone(), started_at, file, hashing, wrote: false }))
     }
 
     /// How far a session has come.
@@ -141,9 +148,25 @@ struct Session {
     id: UploadId,
     started_at: SystemTime,
     file: Box<dyn FileWriter>,
-    /// The digest of all bytes so far; `None` if those of an earlier request would have to be read.
-    digester: Option<Digester>,
+    hashing: Hashing,
     wrote: bool,
+}
+
+/// The digest of all bytes so far.
+#[derive(Debug)]
+enum Hashing {
+    Known(Box<Digester>),
+    /// All bytes so far, which are few. Which digest to compute of them is in the store; but a session is
+    /// most often ended by the request that brings the first bytes, and that names its digest.
+    Undecided(Vec<Bytes>),
+    /// The bytes of an earlier request would have to be read.
+    Unread,
+}
+
+impl Hashing {
+    fn known(digester: Digester) -> Self {
+        Self::Known(Box::new(digester))
+    }
 }
 
 #[async_trait]
@@ -169,8 +192,15 @@ impl BlobWriter for Session {
             return Ok(());
         }
         self.wrote = true;
-        if let Some(digester) = &mut self.digester {
-            digester.update(&data);
+        match &mut self.hashing {
+            Hashing::Known(digester) => digester.update(&data),
+            Hashing::Undecided(held) => {
+                held.push(data.clone());
+                if self.file.size() + data.len() as u64 > HOLD_BYTES {
+                    self.decide(None).await?;
+                }
+            }
+            Hashing::Unread => {}
         }
         Ok(self.file.write(data).await?)
     }
@@ -181,10 +211,12 @@ impl BlobWriter for Session {
             // Nothing is acknowledged that was not before.
             return Ok(size);
         }
-        let Self { uploads, id, file, digester, .. } = *self;
+        let mut session = *self;
+        session.decide(None).await?;
+        let Self { uploads, id, file, hashing, .. } = session;
         file.close().await?;
         // Only now: a state that outlived its bytes in a power cut would vouch for what is not there.
-        if let Some(digester) = digester {
+        if let Hashing::Known(digester) = hashing {
             let path = layout::upload_hash_state(&uploads.name, &id, digester.algorithm(), size);
             uploads.shared.driver.apply(relaxed(Batch::new(), path, digester.save())).await?;
         }
@@ -208,14 +240,31 @@ impl BlobWriter for Session {
 }
 
 impl Session {
+    /// Begins the digest of a session of which no bytes were there, if that has not been done: with the
+    /// algorithm that its last request asks for, or else with the one that its first one did.
+    async fn decide(&mut self, algorithm: Option<Algorithm>) -> Result<()> {
+        let Hashing::Undecided(held) = &mut self.hashing else { return Ok(()) };
+        let held = std::mem::take(held);
+        let digester = match algorithm {
+            Some(algorithm) => Some(Digester::new(algorithm)),
+            None => self.uploads.restore(&self.id, 0).await?,
+        };
+        self.hashing = digester.map_or(Hashing::Unread, |mut digester| {
+            held.iter().for_each(|data| digester.update(data));
+            Hashing::known(digester)
+        });
+        Ok(())
+    }
+
     async fn finish(mut self: Box<Self>, expected: Digest) -> Result<Descriptor> {
         let Some(algorithm) = expected.algorithm() else {
             self.close().await?;
             return Err(Error::DigestUnsupported { digest: expected });
         };
         let size = self.size();
-        let digester = match self.digester.take() {
-            Some(digester) if digester.algorithm() == algorithm => digester,
+        self.decide(Some(algorithm)).await?;
+        let digester = match std::mem::replace(&mut self.hashing, Hashing::Unread) {
+            Hashing::Known(digester) if digester.algorithm() == algorithm => *digester,
             _ => {
                 // Let go of the session so that all bytes are in the store, and take it again.
                 self.file.close().await?;
