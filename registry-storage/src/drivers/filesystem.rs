@@ -14,11 +14,13 @@
 //! # Threads
 //!
 //! Calls run on tokio's blocking threads, at most `maxthreads` of them at once; except that what the
-//! kernel has in memory is read where the caller is ([`at_hand`]).
+//! kernel has in memory is read where the caller is ([`at_hand`]), and what syncs nothing is usually
+//! written there ([`in_place`]).
 
 mod at_hand;
 mod batch;
 mod durable;
+mod in_place;
 mod list;
 mod listings;
 mod read;
@@ -38,6 +40,7 @@ use registry_core::{
 use tokio::sync::Semaphore;
 
 use durable::DurableDirs;
+use in_place::InPlace;
 use listings::Listings;
 use read::Wait;
 
@@ -54,6 +57,7 @@ struct Shared {
     root: PathBuf,
     threads: Arc<Semaphore>,
     durable: DurableDirs,
+    in_place: InPlace,
     listings: Listings,
 }
 
@@ -67,20 +71,14 @@ impl FilesystemDriver {
 
     /// A driver over `root`, which is made when the first file is written.
     pub fn new(root: impl Into<PathBuf>) -> Self {
-        Self::over(root.into(), Self::DEFAULT_MAX_THREADS)
-    }
-
-    fn over(root: PathBuf, threads: usize) -> Self {
-        let durable = DurableDirs::new(root.clone());
-        let threads = Arc::new(Semaphore::new(threads));
-        Self { shared: Arc::new(Shared { root, threads, durable, listings: Listings::default() }) }
+        Self { shared: Arc::new(Shared::new(root.into(), Self::DEFAULT_MAX_THREADS)) }
     }
 
     /// Sets how many calls run at once, between 25 and 256.
     #[must_use]
     pub fn with_max_threads(self, threads: usize) -> Self {
         let threads = threads.clamp(Self::MIN_MAX_THREADS, Self::MOST_THREADS);
-        Self::over(self.shared.root.clone(), threads)
+        Self { shared: Arc::new(Shared::new(self.shared.root.clone(), threads)) }
     }
 
     /// The directory.
@@ -90,6 +88,12 @@ impl FilesystemDriver {
 }
 
 impl Shared {
+    fn new(root: PathBuf, threads: usize) -> Self {
+        let durable = DurableDirs::new(root.clone());
+        let threads = Arc::new(Semaphore::new(threads));
+        Self { root, threads, durable, in_place: InPlace::new(), listings: Listings::default() }
+    }
+
     fn locate(&self, path: &StoragePath) -> PathBuf {
         if path.relative().is_empty() { self.root.clone() } else { self.root.join(path.relative()) }
     }
@@ -115,6 +119,26 @@ impl Shared {
             Ok(read(&location, Wait::Allowed)?.ok_or_else(would_wait)?)
         })
         .await
+    }
+
+    /// Runs `work`, which syncs nothing and so seldom waits, here and now if it may, or else as
+    /// [`blocking`](Self::blocking) does.
+    async fn brief<T, F>(
+        self: &Arc<Self>,
+        operation: &'static str,
+        path: &StoragePath,
+        work: F,
+    ) -> Result<T, StorageError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Self, PathBuf) -> Result<T, Failure> + Send + 'static,
+    {
+        let location = self.locate(path);
+        let shared = Arc::clone(self);
+        match self.in_place.run(move || work(&shared, location)) {
+            Ok(result) => result.map_err(|failure| failure.into_storage_error(operation, path)),
+            Err(work) => self.blocking(operation, path, move |_, _| work()).await,
+        }
     }
 
     /// Runs `work` on a blocking thread, counted against `maxthreads`. It runs to its end even if the
@@ -226,17 +250,20 @@ impl StorageDriver for FilesystemDriver {
     }
 
     async fn apply(&self, batch: Batch) -> Result<(), StorageError> {
-        self.shared
-            .blocking("write", &StoragePath::root(), move |shared, _| batch::apply(shared, batch, None))
-            .await
+        let root = StoragePath::root();
+        let brief = batch::is_brief(&batch);
+        let apply = move |shared: &Shared, _| batch::apply(shared, batch, None);
+        if brief {
+            self.shared.brief("write", &root, apply).await
+        } else {
+            self.shared.blocking("write", &root, apply).await
+        }
     }
 
     async fn writer(&self, path: &StoragePath, mode: WriteMode) -> Result<Box<dyn FileWriter>, StorageError> {
         let wanted = path.clone();
-        let (file, size) = self
-            .shared
-            .blocking("open", path, move |_, location| write::open(&location, &wanted, mode))
-            .await?;
+        let (file, size) =
+            self.shared.brief("open", path, move |_, location| write::open(&location, &wanted, mode)).await?;
         Ok(Box::new(write::Writer::new(Arc::clone(&self.shared), path.clone(), file, size)))
     }
 

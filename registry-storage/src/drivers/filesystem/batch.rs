@@ -1,10 +1,10 @@
 //! Applying a batch with as few waits for the disk as its order allows.
 
-use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use registry_core::{Batch, Change, Durability, PutMode, Step, StorageError, StoragePath};
@@ -15,14 +15,22 @@ use super::{Failure, NAME, Shared, io_error};
 /// How often a step is tried that loses its directory to somebody who deletes it.
 const TRIES: usize = 100;
 
+/// Whether applying a batch takes a few calls that wait for no disk: nothing in it is synced, and nothing
+/// deleted, which could be a whole tree.
+pub(super) fn is_brief(batch: &Batch) -> bool {
+    let brief =
+        |step: &Step| step.durability == Durability::Relaxed && !matches!(step.change, Change::Delete { .. });
+    batch.stages().iter().flatten().all(brief)
+}
+
 /// Applies a batch. `content` is synced together with the files of the batch, before any step is
 /// visible. Runs on a blocking thread.
-pub(super) fn apply(shared: &Shared, batch: Batch, content: Option<File>) -> Result<(), Failure> {
+pub(super) fn apply(shared: &Shared, batch: Batch, content: Option<Arc<File>>) -> Result<(), Failure> {
     let mut run = Run {
         shared,
         since: shared.durable.now(),
         made: Vec::new(),
-        entries: BTreeSet::new(),
+        entries: Vec::new(),
         then_known: Vec::new(),
     };
     let mut first: Vec<Sync> = content.map(Sync::Content).into_iter().collect();
@@ -85,7 +93,8 @@ struct Run<'a> {
     since: Moment,
     /// The directories that were made on the way.
     made: Vec<PathBuf>,
-    entries: BTreeSet<PathBuf>,
+    /// The directories to be synced, each once.
+    entries: Vec<PathBuf>,
     then_known: Vec<PathBuf>,
 }
 
@@ -100,7 +109,7 @@ impl Run<'_> {
                 {
                     // Whoever put it there may not have synced it.
                     if durability == Durability::Synced && !content.is_empty() {
-                        syncs.push(Sync::Content(file));
+                        syncs.push(Sync::Content(Arc::new(file)));
                     }
                     return Ok(Prepared { path, location, durability, action: Action::Keep });
                 }
@@ -109,7 +118,7 @@ impl Run<'_> {
                         Ok((temporary, file)) => {
                             // An empty file has nothing but its name, which is synced with the directory.
                             if durability == Durability::Synced && !content.is_empty() {
-                                syncs.push(Sync::Content(file));
+                                syncs.push(Sync::Content(Arc::new(file)));
                             }
                             Some(temporary)
                         }
@@ -143,7 +152,7 @@ impl Run<'_> {
                 if durability == Durability::Synced
                     && let Some(parent) = source.parent()
                 {
-                    self.entries.insert(parent.to_owned());
+                    self.add_entries(parent.to_owned());
                 }
             }
             Action::Delete => {
@@ -153,24 +162,34 @@ impl Run<'_> {
                 if !deleted.map_err(|error| io_error("delete", &path, error))? {
                     return Ok(());
                 }
+                // Nothing in it is left to be durable.
+                self.entries.retain(|dir| !dir.starts_with(&location));
             }
         }
         if durability == Durability::Synced
             && let Some(parent) = location.parent()
         {
             let (above, then_known) = self.shared.durable.unknown_above(parent);
-            self.entries.insert(parent.to_owned());
-            self.entries.extend(above);
-            self.then_known.extend(then_known);
             let made = self.made.iter().filter(|made| location.starts_with(made));
-            self.entries.extend(made.filter_map(|made| parent_of(made)));
+            let made: Vec<PathBuf> = made.filter_map(|made| parent_of(made)).collect();
+            self.add_entries(parent.to_owned());
+            above.into_iter().chain(made).for_each(|dir| self.add_entries(dir));
+            self.then_known.extend(then_known);
         }
         Ok(())
     }
 
+    fn add_entries(&mut self, dir: PathBuf) {
+        // Few, and to compare them as text is quick.
+        if !self.entries.iter().any(|known| known.as_os_str() == dir.as_os_str()) {
+            self.entries.push(dir);
+        }
+    }
+
     /// Makes everything durable that is visible so far: one wait.
     fn sync_entries(&mut self) -> Result<(), Failure> {
-        sync_all(std::mem::take(&mut self.entries).into_iter().map(Sync::Entries).collect())?;
+        let entries = std::mem::take(&mut self.entries);
+        sync_all(entries.into_iter().map(Sync::Entries).collect())?;
         self.shared.durable.remember(std::mem::take(&mut self.then_known), self.since);
         Ok(())
     }
@@ -351,7 +370,7 @@ fn delete(location: &Path) -> io::Result<bool> {
 
 impl Shared {
     /// Everything that has to be synced so that a file that is in place already is durable.
-    pub(super) fn sync_file(&self, path: &StoragePath, file: File) -> Result<(), Failure> {
+    pub(super) fn sync_file(&self, path: &StoragePath, file: Arc<File>) -> Result<(), Failure> {
         let location = self.locate(path);
         let Some(parent) = location.parent() else {
             return Err(StorageError::NotFound { driver: NAME, path: path.clone() }.into());

@@ -1,10 +1,12 @@
 //! Which directories are known to be durable, so that none is synced without a reason.
 
 use std::collections::{BTreeSet, VecDeque};
+use std::ffi::OsString;
 use std::fs::File;
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Directories whose entry in their parent has been synced by this process.
 ///
@@ -20,7 +22,8 @@ pub(super) struct DurableDirs {
 
 #[derive(Debug, Default)]
 struct State {
-    known: BTreeSet<PathBuf>,
+    /// As text: to compare paths by their parts takes many times as long.
+    known: BTreeSet<OsString>,
     /// How many times something was forgotten, and the last of what was.
     forgotten: u64,
     lately: VecDeque<PathBuf>,
@@ -57,7 +60,7 @@ impl DurableDirs {
         let mut to_sync = Vec::new();
         let mut then_known = Vec::new();
         for dir in dir.ancestors() {
-            if !dir.starts_with(&self.root) || state.known.contains(dir) {
+            if state.known.contains(dir.as_os_str()) || !dir.starts_with(&self.root) {
                 break;
             }
             to_sync.extend(parent_of(dir));
@@ -79,15 +82,19 @@ impl DurableDirs {
             return;
         }
         let gone = || lately.iter().rev().take(later);
-        known.extend(dirs.into_iter().filter(|dir| !gone().any(|gone| dir.starts_with(gone))));
+        let still = dirs.into_iter().filter(|dir| !gone().any(|gone| dir.starts_with(gone)));
+        known.extend(still.map(OsString::from));
     }
 
     /// Forgets a directory that is deleted, and all below it. To be called before and after: what is made
     /// between the two may go as well.
     pub(super) fn forget(&self, dir: &Path) {
         let mut state = self.state();
-        let gone: Vec<PathBuf> =
-            state.known.range(dir.to_owned()..).take_while(|known| known.starts_with(dir)).cloned().collect();
+        let text = dir.as_os_str().as_bytes();
+        // `/a/b-c` comes between `/a/b` and `/a/b/c`.
+        let from_here = state.known.range(dir.as_os_str().to_owned()..);
+        let begins_so = from_here.take_while(|known| known.as_bytes().starts_with(text));
+        let gone: Vec<_> = begins_so.filter(|known| Path::new(known).starts_with(dir)).cloned().collect();
         for dir in gone {
             state.known.remove(&dir);
         }
@@ -108,7 +115,7 @@ pub(super) fn parent_of(path: &Path) -> Option<PathBuf> {
 /// Something to be synced.
 pub(super) enum Sync {
     /// The content of an open file.
-    Content(File),
+    Content(Arc<File>),
     /// The entries of a directory.
     Entries(PathBuf),
 }
@@ -158,13 +165,14 @@ mod tests {
     #[test]
     fn a_directory_that_went_is_not_known_when_it_comes_back() {
         let dirs = DurableDirs::new("/r".into());
-        for dir in ["/r/a/b", "/r/ab"] {
+        for dir in ["/r/a/b", "/r/ab", "/r/a-b"] {
             let (_, then_known) = dirs.unknown_above(Path::new(dir));
             dirs.remember(then_known, dirs.now());
         }
         dirs.forget(Path::new("/r/a"));
         assert_eq!(dirs.unknown_above(Path::new("/r/a/b")).0, ["/r/a", "/r"].map(PathBuf::from));
         assert!(dirs.unknown_above(Path::new("/r/ab")).0.is_empty());
+        assert!(dirs.unknown_above(Path::new("/r/a-b")).0.is_empty());
     }
 
     #[test]

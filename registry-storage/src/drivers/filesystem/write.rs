@@ -7,15 +7,20 @@ use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use registry_core::{Batch, FileWriter, StorageError, StoragePath, WriteMode};
 use tokio::task::JoinHandle;
 
 use super::{Failure, NAME, Shared, batch, io_error};
 
-/// A write to disk begins when this much is waiting, or this many pieces.
-const FLUSH_BYTES: usize = 256 * 1024;
-const FLUSH_PIECES: usize = 256;
+/// So much makes a write worth while.
+const WRITE_BYTES: usize = 64 * 1024;
+
+/// So much makes a hand-over to a blocking thread worth while.
+const HAND_OVER_BYTES: usize = 256 * 1024;
+
+/// No more pieces than this are collected.
+const MOST_PIECES: usize = 256;
 
 /// Opens a file for a single writer, at its end. Returns it with its length.
 ///
@@ -45,15 +50,20 @@ pub(super) fn open(location: &Path, path: &StoragePath, mode: WriteMode) -> Resu
     if (ours.dev(), ours.ino()) != (there.dev(), there.ino()) {
         return Err(StorageError::NotFound { driver: NAME, path: path.clone() }.into());
     }
-    match mode {
-        WriteMode::Truncate => file.set_len(0)?,
-        WriteMode::Append => {}
+    let mut size = ours.len();
+    if size > 0 && mode == WriteMode::Truncate {
+        file.set_len(0)?;
+        size = 0;
+    } else if size > 0 {
+        size = file.seek(SeekFrom::End(0))?;
     }
-    let size = file.seek(SeekFrom::End(0))?;
     Ok((file, size))
 }
 
-/// An open file. One write is under way while the next is being collected.
+/// An open file.
+///
+/// What arrives is written where the caller is, while it is in that core's cache; or, where that may not
+/// be, on a blocking thread, while the next is being collected.
 #[derive(Debug)]
 pub(super) struct Writer {
     shared: Arc<Shared>,
@@ -78,15 +88,26 @@ impl Writer {
         }
     }
 
-    /// Waits for the write under way and begins the next.
+    /// Writes what is waiting, here or on a blocking thread.
     async fn flush(&mut self) -> Result<(), StorageError> {
-        self.settle().await?;
-        if !self.waiting.is_empty() {
-            let waiting = std::mem::take(&mut self.waiting);
-            self.waiting_bytes = 0;
-            let file = Arc::clone(&self.file);
-            self.under_way = Some(tokio::task::spawn_blocking(move || write_all(&file, &waiting)));
+        if self.under_way.as_ref().is_some_and(JoinHandle::is_finished) {
+            self.settle().await?;
         }
+        if self.under_way.is_none() {
+            let write = || write_all(&self.file, &self.waiting);
+            if let Ok(written) = self.shared.in_place.run(write) {
+                self.waiting.clear();
+                self.waiting_bytes = 0;
+                return written.map_err(|error| io_error("write", &self.path, error));
+            }
+        }
+        if self.waiting_bytes < HAND_OVER_BYTES && self.waiting.len() < MOST_PIECES {
+            return Ok(());
+        }
+        self.settle().await?;
+        let (file, waiting) = (Arc::clone(&self.file), std::mem::take(&mut self.waiting));
+        self.waiting_bytes = 0;
+        self.under_way = Some(tokio::task::spawn_blocking(move || write_all(&file, &waiting)));
         Ok(())
     }
 
@@ -102,34 +123,28 @@ impl Writer {
         }
     }
 
-    /// Brings everything to the file system, and gives out the file.
-    async fn finish(&mut self) -> Result<File, StorageError> {
-        self.flush().await?;
+    /// What is left to be done before the file can be synced, for a blocking thread.
+    async fn rest(&mut self) -> Result<impl FnOnce() -> io::Result<Arc<File>> + Send + use<>, StorageError> {
         self.settle().await?;
-        self.file.try_clone().map_err(|error| io_error("write", &self.path, error))
+        let (file, waiting) = (Arc::clone(&self.file), std::mem::take(&mut self.waiting));
+        Ok(move || {
+            write_all(&file, &waiting)?;
+            Ok(file)
+        })
     }
 }
 
 /// Writes all of several pieces at the position of the file.
 fn write_all(mut file: &File, pieces: &[Bytes]) -> io::Result<()> {
-    let mut pieces: Vec<Bytes> = pieces.to_vec();
-    let mut rest = pieces.as_mut_slice();
-    while let Some(first) = rest.first() {
-        if first.is_empty() {
-            rest = &mut rest[1..];
-            continue;
-        }
-        let slices: Vec<IoSlice<'_>> = rest.iter().map(|piece| IoSlice::new(piece)).collect();
-        let mut written = match file.write_vectored(&slices) {
+    let mut slices: Vec<IoSlice<'_>> = pieces.iter().map(|piece| IoSlice::new(piece)).collect();
+    let mut rest = slices.as_mut_slice();
+    IoSlice::advance_slices(&mut rest, 0);
+    while !rest.is_empty() {
+        match file.write_vectored(rest) {
             Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-            Ok(written) => written,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Ok(written) => IoSlice::advance_slices(&mut rest, written),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
-        };
-        for piece in rest.iter_mut() {
-            let step = written.min(piece.len());
-            piece.advance(step);
-            written -= step;
         }
     }
     Ok(())
@@ -145,26 +160,27 @@ impl FileWriter for Writer {
         self.size += data.len() as u64;
         self.waiting_bytes += data.len();
         self.waiting.push(data);
-        if self.waiting_bytes >= FLUSH_BYTES || self.waiting.len() >= FLUSH_PIECES {
+        if self.waiting_bytes >= WRITE_BYTES || self.waiting.len() >= MOST_PIECES {
             self.flush().await?;
         }
         Ok(())
     }
 
     async fn close(mut self: Box<Self>) -> Result<u64, StorageError> {
-        let file = self.finish().await?;
+        let rest = self.rest().await?;
         let path = self.path.clone();
-        self.shared.blocking("sync", &self.path, move |shared, _| shared.sync_file(&path, file)).await?;
+        self.shared.blocking("write", &self.path, move |shared, _| shared.sync_file(&path, rest()?)).await?;
         Ok(self.size)
     }
 
     async fn commit(mut self: Box<Self>, then: Batch) -> Result<u64, StorageError> {
-        let file = self.finish().await?;
+        let rest = self.rest().await?;
         let path = self.path.clone();
         self.shared
             .blocking("write", &self.path, move |shared, location| {
+                let file = rest()?;
                 let moved = then.renames(&path);
-                batch::apply(shared, then, Some(file.try_clone()?))?;
+                batch::apply(shared, then, Some(Arc::clone(&file)))?;
                 // A file that stays where it is has to be durable there.
                 if !moved && location.exists() {
                     shared.sync_file(&path, file)?;
