@@ -13,7 +13,7 @@
 //!
 //! # Threads
 //!
-//! Calls run on tokio's blocking threads, at most `maxthreads` of them at once; except that what the
+//! Calls run on threads of the driver ([`threads`]), at most `maxthreads` of them at once; except that what the
 //! kernel has in memory is read where the caller is ([`at_hand`]), and what syncs nothing is usually
 //! written there ([`in_place`]).
 
@@ -24,6 +24,7 @@ mod in_place;
 mod list;
 mod listings;
 mod read;
+mod threads;
 mod write;
 
 use std::io;
@@ -37,12 +38,13 @@ use registry_core::{
     Batch, ByteRange, Content, FileWriter, ListPage, ListRequest, Metadata, RedirectHint, StorageDriver,
     StorageError, StoragePath, WriteMode,
 };
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, oneshot};
 
 use durable::DurableDirs;
 use in_place::InPlace;
 use listings::Listings;
 use read::Wait;
+use threads::Threads;
 
 const NAME: &str = "filesystem";
 
@@ -59,6 +61,7 @@ struct Shared {
     durable: DurableDirs,
     in_place: InPlace,
     listings: Listings,
+    disk: Arc<Threads>,
 }
 
 impl FilesystemDriver {
@@ -91,7 +94,14 @@ impl Shared {
     fn new(root: PathBuf, threads: usize) -> Self {
         let durable = DurableDirs::new(root.clone());
         let threads = Arc::new(Semaphore::new(threads));
-        Self { root, threads, durable, in_place: InPlace::new(), listings: Listings::default() }
+        Self {
+            root,
+            threads,
+            durable,
+            in_place: InPlace::new(),
+            disk: Arc::default(),
+            listings: Listings::default(),
+        }
     }
 
     fn locate(&self, path: &StoragePath) -> PathBuf {
@@ -156,16 +166,18 @@ impl Shared {
         let permit = Arc::clone(&self.threads).acquire_owned().await;
         let shared = Arc::clone(self);
         let location = self.locate(path);
-        let result = tokio::task::spawn_blocking(move || {
+        let (answer, answered) = oneshot::channel();
+        let job = Box::new(move || {
             let result = work(&shared, location);
             drop(permit);
-            result
-        })
-        .await;
-        match result {
-            Ok(Ok(value)) => Ok(value),
-            Ok(Err(failure)) => Err(failure.into_storage_error(operation, path)),
-            Err(error) => Err(StorageError::Backend { driver: NAME, operation, source: error.into() }),
+            // If nobody waits any more, nobody needs to know.
+            let _ = answer.send(result);
+        });
+        let failed = |source| StorageError::Backend { driver: NAME, operation, source };
+        self.disk.run(job).map_err(|(_, error)| failed(error.into()))?;
+        match answered.await {
+            Ok(result) => result.map_err(|failure| failure.into_storage_error(operation, path)),
+            Err(error) => Err(failed(error.into())),
         }
     }
 }

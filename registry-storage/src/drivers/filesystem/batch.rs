@@ -40,7 +40,7 @@ pub(super) fn apply(shared: &Shared, batch: Batch, content: Option<Arc<File>>) -
         let steps = stage.into_iter().map(|step| run.prepare(step, &mut first));
         stages.push(steps.collect::<Result<Vec<Prepared>, Failure>>()?);
     }
-    sync_all(first)?;
+    sync_all(&shared.disk, first)?;
     for (index, stage) in stages.into_iter().enumerate() {
         for step in stage {
             if index > 0 && step.replaces_or_deletes() {
@@ -189,7 +189,7 @@ impl Run<'_> {
     /// Makes everything durable that is visible so far: one wait.
     fn sync_entries(&mut self) -> Result<(), Failure> {
         let entries = std::mem::take(&mut self.entries);
-        sync_all(entries.into_iter().map(Sync::Entries).collect())?;
+        sync_all(&self.shared.disk, entries.into_iter().map(Sync::Entries).collect())?;
         self.shared.durable.remember(std::mem::take(&mut self.then_known), self.since);
         Ok(())
     }
@@ -379,7 +379,7 @@ impl Shared {
         let (above, then_known) = self.durable.unknown_above(parent);
         let mut syncs = vec![Sync::Content(file), Sync::Entries(parent.to_owned())];
         syncs.extend(above.into_iter().map(Sync::Entries));
-        sync_all(syncs)?;
+        sync_all(&self.disk, syncs)?;
         self.durable.remember(then_known, since);
         Ok(())
     }

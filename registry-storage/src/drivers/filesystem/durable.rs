@@ -8,6 +8,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::threads::Threads;
+
 /// Directories whose entry in their parent has been synced by this process.
 ///
 /// A file is durable only if every directory above it is. Which ones are is not on record in the file
@@ -134,18 +136,9 @@ impl Sync {
     }
 }
 
-/// Syncs side by side, so that it takes as long as the longest. Must run on a blocking thread.
-pub(super) fn sync_all(mut syncs: Vec<Sync>) -> io::Result<()> {
-    let Some(own) = syncs.pop() else { return Ok(()) };
-    let runtime = tokio::runtime::Handle::current();
-    let others: Vec<_> = syncs.into_iter().map(|sync| runtime.spawn_blocking(move || sync.run())).collect();
-    let mut result = own.run();
-    for other in others {
-        // Every one is waited for, also after a failure: none may still run when this returns.
-        let other = runtime.block_on(other).map_err(io::Error::other).flatten();
-        result = result.and(other);
-    }
-    result
+/// Syncs side by side, so that it takes as long as the longest.
+pub(super) fn sync_all(threads: &Arc<Threads>, syncs: Vec<Sync>) -> io::Result<()> {
+    threads.run_all(syncs.into_iter().map(|sync| move || sync.run()).collect())
 }
 
 #[cfg(test)]
