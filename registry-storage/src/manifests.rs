@@ -56,7 +56,7 @@ impl Manifests {
             return Ok(media_type);
         }
         if let Some(path) = layout::revision_media_type(&self.name, digest)
-            && let Some(content) = self.shared.driver.get_if_present(&path, layout::LINK_LIMIT).await?
+            && let Some(content) = link::small(self.shared.driver.as_ref(), &path, layout::LINK_LIMIT).await?
             && let Some(media_type) = std::str::from_utf8(&content).ok().and_then(|t| t.parse().ok())
         {
             return Ok(media_type);

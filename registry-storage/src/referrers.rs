@@ -161,7 +161,7 @@ impl Referrers {
         if !self.has_revision(&digest).await? {
             return Ok(None);
         }
-        let Some(content) = self.shared.driver.get_if_present(&path, ENTRY_LIMIT).await? else {
+        let Some(content) = link::small(self.shared.driver.as_ref(), &path, ENTRY_LIMIT).await? else {
             return Ok(None);
         };
         match serde_json::from_slice(&content) {

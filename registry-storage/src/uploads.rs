@@ -96,7 +96,7 @@ impl Uploads {
 
     async fn started_at(&self, id: &UploadId) -> Result<SystemTime> {
         let path = layout::upload_started_at(&self.name, id);
-        let content = self.shared.driver.get_if_present(&path, 256).await?;
+        let content = link::small(self.shared.driver.as_ref(), &path, 256).await?;
         let content = content.ok_or_else(|| self.unknown(id))?;
         let text = std::str::from_utf8(&content).unwrap_or_default().trim();
         Ok(humantime::parse_rfc3339(text).unwrap_or(SystemTime::UNIX_EPOCH))
@@ -119,7 +119,7 @@ impl Uploads {
         let saved = |algorithm: &Algorithm| size > 0 || *algorithm != Algorithm::default();
         for algorithm in Algorithm::ALL.into_iter().filter(saved) {
             let path = layout::upload_hash_state(&self.name, id, algorithm, size);
-            if let Some(saved) = self.shared.driver.get_if_present(&path, STATE_LIMIT).await?
+            if let Some(saved) = link::small(self.shared.driver.as_ref(), &path, STATE_LIMIT).await?
                 && let Some(digester) = Digester::restore(algorithm, &saved)
                 && digester.bytes_hashed() == size
             {

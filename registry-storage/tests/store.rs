@@ -164,6 +164,21 @@ async fn an_upload_without_a_saved_state_is_read_again() {
 }
 
 #[tokio::test]
+async fn files_of_a_session_that_are_too_long_count_as_damaged() {
+    let store = Store::new();
+    let id = UploadId::parse("0191b6a0-0000-7000-8000-000000000000").unwrap();
+    let dir = format!("/repositories/a/_uploads/{id}");
+    store.put(&format!("{dir}/startedat"), "2".repeat(257)).await;
+    store.put(&format!("{dir}/data"), "hel").await;
+    store.put(&format!("{dir}/hashstates/sha256/3"), "s".repeat(5000)).await;
+    let mut writer = store.repository("a").await.blobs().resume(&id).await.unwrap();
+    writer.write("lo".into()).await.unwrap();
+    let digest = Digest::parse(&format!("sha256:{HELLO}")).unwrap();
+    writer.commit(&digest).await.unwrap();
+    assert_eq!(store.read("a", &digest).await, "hello");
+}
+
+#[tokio::test]
 async fn sha512_has_its_own_tree_and_aliases_of_distribution_are_followed() {
     let store = Store::new();
     let sha512 = Algorithm::Sha512.digest(b"hello");
@@ -198,7 +213,8 @@ async fn links_with_white_space_are_followed_and_torn_ones_count_as_none() {
     let digest = Digest::parse(&format!("sha256:{HELLO}")).unwrap();
     store.put(&format!("/repositories/a/_layers/sha256/{HELLO}/link"), format!("sha256:{HELLO}\n")).await;
     assert_eq!(store.read("a", &digest).await, "hello");
-    for torn in ["", "sha256:2cf2", "\0\0\0\0"] {
+    let longer = "x".repeat(5000);
+    for torn in ["", "sha256:2cf2", "\0\0\0\0", &longer] {
         store.put(&format!("/repositories/a/_layers/sha256/{HELLO}/link"), torn.to_owned()).await;
         let result = store.repository("a").await.blobs().stat(&digest).await;
         assert!(matches!(result, Err(Error::BlobUnknown { .. })), "{torn:?}: {result:?}");
