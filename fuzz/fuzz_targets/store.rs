@@ -21,10 +21,6 @@ use registry_fuzz::{line, parts};
 const BLOB: &[u8] = b"{}";
 const UPLOAD: &str = "0d1f";
 
-/// Small files of a store are read up to a limit, of which this is the least. A longer one is a failure,
-/// which is said in the log and answered 500.
-const LARGEST: usize = 256;
-
 static MANIFEST: LazyLock<String> = LazyLock::new(|| {
     let blob = Algorithm::Sha256.digest(BLOB);
     format!(
@@ -49,9 +45,6 @@ fuzz_target!(|data: &[u8]| {
             continue;
         };
         let content = replace(replace(content.to_vec(), b"@M", &manifest), b"@B", &blob);
-        if content.len() > LARGEST {
-            continue;
-        }
         // What the driver refuses, such as a file below a file, is not there.
         let _ = block_on(driver.put(&path, content.into()));
     }
