@@ -12,11 +12,12 @@ use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
 
-/// A call that took this long has waited. Many times what one takes whose thread was merely preempted.
-const LONG: Duration = Duration::from_millis(20);
+/// A call that took this long has waited. On a busy machine one whose thread was merely preempted takes
+/// half as long.
+const LONG: Duration = Duration::from_millis(50);
 
 /// How long nothing is done in place after that.
-const WHILE: Duration = Duration::from_secs(5);
+const WHILE: Duration = Duration::from_secs(1);
 
 /// Who may do something in place now.
 #[derive(Debug)]
