@@ -17,8 +17,12 @@ use registry_core::Entry;
 
 use super::at_hand;
 
-/// How long a directory has to be unchanged before it is kept: more than the coarsest step.
-const REST: Duration = Duration::from_secs(3);
+/// How long a directory has to be unchanged before it is kept, where times have fractions of seconds: many
+/// times the step in which the kernel's clock goes.
+const REST: Duration = Duration::from_millis(100);
+
+/// The same where they have none: more than the coarsest step.
+const LONG_REST: Duration = Duration::from_secs(3);
 
 /// Smaller directories are read as quickly as found.
 const LEAST: usize = 256;
@@ -49,8 +53,9 @@ impl Listings {
 
     /// Whether a directory has not been changed for so long that a change from now on can be told.
     pub(super) fn at_rest(directory: &Metadata) -> bool {
+        let rest = if directory.mtime_nsec() == 0 { LONG_REST } else { REST };
         let age = directory.modified().ok().and_then(|modified| modified.elapsed().ok());
-        age.is_some_and(|age| age >= REST)
+        age.is_some_and(|age| age >= rest)
     }
 
     /// Keeps a listing that was read after `before` was asked, unless it is small or may be out of date
@@ -175,11 +180,24 @@ mod tests {
         (0..count).map(|n| Entry { name: format!("v{n:05}"), is_dir: n % 3 == 0 }).collect()
     }
 
-    /// Puts the last change of `dir` into the past.
-    fn rest(dir: &Path) -> Metadata {
-        let past = SystemTime::now() - 2 * REST;
+    /// Puts the last change of `dir` to `seconds` and `nanoseconds` of that second ago.
+    fn rest(dir: &Path, seconds: u64, nanoseconds: u32) -> Metadata {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
+        let past = SystemTime::UNIX_EPOCH + Duration::new(now - seconds, nanoseconds);
         File::open(dir).unwrap().set_modified(past).unwrap();
         dir.metadata().unwrap()
+    }
+
+    #[test]
+    fn where_times_are_whole_seconds_the_rest_has_to_be_longer() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(!Listings::at_rest(&dir.path().metadata().unwrap()), "it is new");
+        assert!(Listings::at_rest(&rest(dir.path(), 1, 1)));
+        assert!(!Listings::at_rest(&rest(dir.path(), 1, 0)));
+        assert!(Listings::at_rest(&rest(dir.path(), 4, 0)));
+        let future = SystemTime::now() + Duration::from_secs(60);
+        File::open(dir.path()).unwrap().set_modified(future).unwrap();
+        assert!(!Listings::at_rest(&dir.path().metadata().unwrap()), "another clock");
     }
 
     #[test]
@@ -203,7 +221,7 @@ mod tests {
         listings.keep(dir.path(), &dir.path().metadata().unwrap(), &entries(LEAST));
         assert!(listings.get(dir.path()).is_none(), "it may change again within the same step of the clock");
 
-        let before = rest(dir.path());
+        let before = rest(dir.path(), 10, 1);
         listings.keep(dir.path(), &before, &entries(LEAST - 1));
         assert!(listings.get(dir.path()).is_none(), "too small to be worth it");
 
