@@ -186,7 +186,7 @@ refused_names() {
         if grep -q "no certificate for $ONE" "$REG_LOG"; then break; fi
         sleep 0.1
     done
-    assert_eq "$(grep -c "no certificate for $ONE (http.tls.letsencrypt), trying again in 120s" "$REG_LOG")" 1 \
+    assert_eq "$(grep -c "no certificate for $ONE (http.tls.letsencrypt), trying again in 10s" "$REG_LOG")" 1 \
         "lines while the authority is gone"
     assert_eq "$(ask "$ONE" -k)" 000 "without a certificate"
     stop "$REG_PID"

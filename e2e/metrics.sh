@@ -130,17 +130,19 @@ debug_server() {
 }
 
 profile() {
-    local manifests
+    local recorder
     debugged profile "$WORK/store-profile"
     push_blob p "$WORK/blob" >/dev/null
     curl -fsS "http://$DEBUG/debug/pprof/profile?seconds=2" -o "$WORK/profile" &
-    manifests=$!
-    sleep 0.3
-    for _ in 1 2 3 4 5 6 7 8; do
-        timeout 20 curl -fsS -o /dev/null "http://$REG/v2/p/blobs/$DIGEST?n=[1-60]" || fail "a pull while a profile is recorded"
-    done
+    recorder=$!
+    sleep 0.5
     http_ok 409 GET "http://$DEBUG/debug/pprof/profile?seconds=1"
-    wait "$manifests" || fail "no profile"
+    # The first profile of a process begins when its tables are made.
+    while alive "$recorder"; do
+        timeout 20 curl -fsS --parallel --parallel-max 8 -o /dev/null "http://$REG/v2/p/blobs/$DIGEST?n=[1-200]" ||
+            fail "pulls while a profile is recorded"
+    done
+    wait "$recorder" || fail "no profile"
     timeout 60 pprof -top "$WORK/profile" >"$WORK/top" 2>/dev/null
     head -n 12 "$WORK/top"
     assert_contains "$(cat "$WORK/top")" "Type: cpu" "what pprof reads"
@@ -336,19 +338,19 @@ telemetry() {
     done
     stop "$collector"
     for protocol in http grpc; do
-        select() { jq -rs --arg how "$protocol" "[.[] | select(.how == \$how)] | $1" "$rows"; }
-        assert_eq "$(select "[.[] | select(.name == \"POST /v2/t/blobs/uploads/\")][0] | .trace, .parent, .span_kind" | paste -sd' ')" \
+        found() { jq -rs --arg how "$protocol" "[.[] | select(.how == \$how)] | $1" "$rows"; }
+        assert_eq "$(found "[.[] | select(.name == \"POST /v2/t/blobs/uploads/\")][0] | .trace, .parent, .span_kind" | paste -sd' ')" \
             "$TRACE b7ad6b7169203331 2" "the span of a request by $protocol"
-        assert_eq "$(select '[.[] | select(.name == "Commit")][0] | .trace, .attributes["io.cncf.distribution.storage.driver.name"]' | paste -sd' ')" \
+        assert_eq "$(found '[.[] | select(.name == "Commit")][0] | .trace, .attributes["io.cncf.distribution.storage.driver.name"]' | paste -sd' ')" \
             "$TRACE filesystem" "the span of the storage by $protocol"
-        assert_eq "$(select '. as $all | [$all[] | select(.name == "Commit")][0].parent as $p | [$all[] | select(.id == $p)][0].parent as $r
+        assert_eq "$(found '. as $all | [$all[] | select(.name == "Commit")][0].parent as $p | [$all[] | select(.id == $p)][0].parent as $r
             | [$all[] | select(.id == $r)][0].name | startswith("PUT /v2/t/")')" true "what the storage was called for, by $protocol"
-        assert_eq "$(select '[.[] | select(.kind == "span" and .name == "GET /v2/_catalog")] | length')" 0 "spans that nobody wanted"
-        assert_eq "$(select '[.[] | select(.kind == "span" and (.name | test("healthz")))] | length')" 0 "spans of probes"
-        assert_eq "$(select '[.[] | select(.name == "registry_http_requests_total" and .attributes.handler == "catalog")] | last.value')" 1 \
+        assert_eq "$(found '[.[] | select(.kind == "span" and .name == "GET /v2/_catalog")] | length')" 0 "spans that nobody wanted"
+        assert_eq "$(found '[.[] | select(.kind == "span" and (.name | test("healthz")))] | length')" 0 "spans of probes"
+        assert_eq "$(found '[.[] | select(.name == "registry_http_requests_total" and .attributes.handler == "catalog")] | last.value')" 1 \
             "a metric by $protocol"
-        assert_eq "$(select '[.[].resource["service.name"]] | unique | join(" ")')" of-the-test "the service"
-        assert_eq "$(select '[.[].headers["x-team"]] | unique | join(" ")')" a "a header"
+        assert_eq "$(found '[.[].resource["service.name"]] | unique | join(" ")')" of-the-test "the service"
+        assert_eq "$(found '[.[].headers["x-team"]] | unique | join(" ")')" a "a header"
     done
 }
 

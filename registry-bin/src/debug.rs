@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderName, X_CONTENT_TYPE_OPTIONS};
-use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Uri};
 use http_body_util::Full;
 use registry::metrics::{Metrics, TEXT_FORMAT};
 use registry_notifications::Notifier;
@@ -21,9 +21,9 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing::info;
 
-use crate::config::{Config, Limits};
+use crate::config::{Config, Limits, model};
 use crate::health::{Health, readiness};
-use crate::listener::{self, BindError, Listener, ServeOptions};
+use crate::listener::{self, BindError, Intake, Listener, ServeOptions};
 
 /// What the debug server tells about.
 #[derive(Debug)]
@@ -35,8 +35,6 @@ pub(crate) struct Sources {
     pub(crate) notifications: model::Notifications,
     pub(crate) notifier: Option<Arc<Notifier>>,
 }
-
-use crate::config::model;
 
 /// A debug server that runs. Dropping it ends it.
 #[derive(Debug)]
@@ -58,9 +56,10 @@ pub(crate) async fn start(config: &Config, sources: Sources) -> Result<Option<Se
         info!("providing prometheus metrics on {path}");
     }
     let sources = Arc::new(sources);
-    let service = tower::service_fn(move |request: Request<_>| {
+    let service = tower::service_fn(move |request: Request<Intake>| {
         let sources = Arc::clone(&sources);
-        async move { Ok::<_, Infallible>(sources.answer(&request).await) }
+        let (method, uri) = (request.method().clone(), request.uri().clone());
+        async move { Ok::<_, Infallible>(sources.answer(&method, &uri).await) }
     });
     let (stops, stopped) = watch::channel(0);
     let options = ServeOptions {
@@ -82,8 +81,8 @@ const CONNECTIONS: usize = 100;
 type Answer = Response<Full<Bytes>>;
 
 impl Sources {
-    async fn answer<B>(&self, request: &Request<B>) -> Answer {
-        let (method, path) = (request.method(), request.uri().path());
+    async fn answer(&self, method: &Method, uri: &Uri) -> Answer {
+        let path = uri.path();
         if let Some(response) = readiness(&self.health, method, path) {
             return response;
         }
@@ -97,7 +96,7 @@ impl Sources {
                 answer(StatusCode::OK, TEXT_FORMAT, self.metrics.text())
             }
             path => match path.strip_prefix("/debug/pprof/") {
-                Some(which) if reads => pprof::answer(which, request.uri().query().unwrap_or_default()).await,
+                Some(which) if reads => pprof::answer(which, uri.query().unwrap_or_default()).await,
                 _ => not_found(),
             },
         }

@@ -15,6 +15,7 @@ mod notifications;
 mod notify;
 mod observe;
 mod output;
+mod outside;
 mod reload;
 #[cfg(feature = "otlp")]
 mod telemetry;

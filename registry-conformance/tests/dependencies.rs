@@ -133,7 +133,14 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ),
     (
         "registry",
-        &["registry-auth", "registry-core", "registry-http", "registry-metrics", "registry-middleware", "registry-storage"],
+        &[
+            "registry-auth",
+            "registry-core",
+            "registry-http",
+            "registry-metrics",
+            "registry-middleware",
+            "registry-storage",
+        ],
     ),
     (
         "registry-conformance",
@@ -282,7 +289,9 @@ fn leaf_crates_know_each_other_only_in_tests() {
         "registry-middleware",
         "registry-notifications",
         "registry-redis",
-        "registry-http", "registry-metrics"];
+        "registry-http",
+        "registry-metrics",
+    ];
     let metadata = Metadata::read();
     for leaf in leaves {
         let direct = metadata.direct(leaf, None);

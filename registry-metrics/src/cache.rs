@@ -25,9 +25,10 @@ impl Default for Timings {
 
 impl Timings {
     pub(crate) fn read(&self, families: &mut Vec<Family>) {
-        let samples = OPERATIONS.iter().zip(&self.0).map(|(operation, seconds)| {
-            Sample::new([("operation", *operation)], seconds.value())
-        });
+        let samples = OPERATIONS
+            .iter()
+            .zip(&self.0)
+            .map(|(operation, seconds)| Sample::new([("operation", *operation)], seconds.value()));
         // Nothing about Redis where there is none.
         let used = |sample: &Sample| !matches!(sample.value, crate::Value::Histogram { count: 0, .. });
         families.push(Family { name: &names::REDIS_SECONDS, samples: samples.filter(used).collect() });

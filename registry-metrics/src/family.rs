@@ -41,7 +41,10 @@ pub enum Value {
 
 impl Sample {
     /// A sample with these labels, in the order of their names.
-    pub fn new<const N: usize, V: Into<Cow<'static, str>>>(labels: [(&'static str, V); N], value: Value) -> Self {
+    pub fn new<const N: usize, V: Into<Cow<'static, str>>>(
+        labels: [(&'static str, V); N],
+        value: Value,
+    ) -> Self {
         Self { labels: labels.map(|(name, value)| (name, value.into())).into(), value }
     }
 }

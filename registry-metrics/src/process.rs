@@ -21,7 +21,8 @@ pub(crate) fn read(families: &mut Vec<Family>) {
     let open = fs::read_dir("/proc/self/fd").ok().map(|files| files.count().saturating_sub(1) as f64);
     add(&names::OPEN_FILES, open);
     let unlimited = 18_446_744_073_709_551_615.0;
-    let limit = |resource| rustix::process::getrlimit(resource).current.map_or(unlimited, |limit| limit as f64);
+    let limit =
+        |resource| rustix::process::getrlimit(resource).current.map_or(unlimited, |limit| limit as f64);
     add(&names::MAX_FILES, Some(limit(rustix::process::Resource::Nofile)));
     add(&names::VIRTUAL_MAX, Some(limit(rustix::process::Resource::As)));
     let network = fs::read_to_string("/proc/self/net/netstat").ok();

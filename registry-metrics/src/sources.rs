@@ -92,7 +92,8 @@ impl Sources {
             .collect();
         families.push(Family { name: &names::HEALTH_CHECK_UP, samples });
         let version = self.version.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let samples = version.into_iter().map(|version| Sample::new([("version", version)], Value::Number(1.0)));
+        let samples =
+            version.into_iter().map(|version| Sample::new([("version", version)], Value::Number(1.0)));
         families.push(Family { name: &names::BUILD, samples: samples.collect() });
         let custom = self.custom.lock().unwrap_or_else(PoisonError::into_inner);
         families.extend(custom.iter().map(|source| source()));

@@ -147,7 +147,8 @@ impl Drivers {
                 for cause in Cause::ALL {
                     let counter = &numbers.errors[*cause as usize];
                     if counter.get() > 0 {
-                        let labels = [("action", action.word()), ("driver", *driver), ("error", cause.word())];
+                        let labels =
+                            [("action", action.word()), ("driver", *driver), ("error", cause.word())];
                         errors.push(Sample::new(labels, counter.value()));
                     }
                 }

@@ -69,7 +69,9 @@ mod tests {
         let expected = "registry_health_check_up{check=\"a\\\"b\\\\c\\nd\"} 0.5\n";
         assert_eq!(text.lines().count(), 3, "{text}");
         assert!(text.ends_with(expected), "{text}");
-        for (value, expected) in [(3.0, "3"), (1.5e9, "1500000000"), (f64::INFINITY, "+Inf"), (f64::NAN, "NaN")] {
+        for (value, expected) in
+            [(3.0, "3"), (1.5e9, "1500000000"), (f64::INFINITY, "+Inf"), (f64::NAN, "NaN")]
+        {
             assert_eq!(number(value), expected);
         }
     }

@@ -40,7 +40,8 @@ fn routes_and_handlers_agree() {
     ] {
         let metrics = Metrics::new();
         let mut service = metrics.http("/registry").layer(Never);
-        let request = Request::get(format!("/registry{}", route.build())).body(Empty::<Bytes>::new()).unwrap();
+        let request =
+            Request::get(format!("/registry{}", route.build())).body(Empty::<Bytes>::new()).unwrap();
         let running = service.call(request);
         let line = format!("registry_http_in_flight_requests{{handler=\"{handler}\"}} 1\n");
         assert!(metrics.text().contains(&line), "{route:?}");

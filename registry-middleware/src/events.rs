@@ -2,6 +2,7 @@
 
 mod listener;
 mod queue;
+mod whole;
 
 pub use listener::EventListener;
 pub use queue::{BoundedQueue, Queued};

@@ -71,9 +71,8 @@ impl Endpoint {
                 }
             };
             let sent = tokio::time::timeout(self.options.timeout, client.post(&message)).await;
-            let sent = sent.unwrap_or_else(|_| {
-                Err(format!("no answer within {:?}", self.options.timeout).into())
-            });
+            let sent =
+                sent.unwrap_or_else(|_| Err(format!("no answer within {:?}", self.options.timeout).into()));
             match sent {
                 Ok(status) if is_accepted(status) => {
                     self.counters.answered(status, true, count);

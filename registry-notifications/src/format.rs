@@ -112,7 +112,8 @@ struct CloudEvent<'a> {
 fn cloud_event(line: &[u8]) -> Result<CloudEvent<'_>, serde_json::Error> {
     let head: Head<'_> = serde_json::from_slice(line)?;
     let TargetHead { repository, tag, digest } = &head.target;
-    let subject = if tag.is_empty() { format!("{repository}@{digest}") } else { format!("{repository}:{tag}") };
+    let subject =
+        if tag.is_empty() { format!("{repository}@{digest}") } else { format!("{repository}:{tag}") };
     Ok(CloudEvent {
         specversion: "1.0",
         id: head.id,

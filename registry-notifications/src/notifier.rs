@@ -88,17 +88,15 @@ impl Notifier {
         for endpoint in options.endpoints {
             let client = Client::new(&endpoint, &outside);
             clients.push(
-                client
-                    .map_err(|source| NotifierError::Endpoint { name: endpoint.name.clone(), source })?,
+                client.map_err(|source| NotifierError::Endpoint { name: endpoint.name.clone(), source })?,
             );
             endpoints.push(Arc::new(open(endpoint, &options.queue)?));
         }
         if let Some(directory) = &options.queue.directory {
             report_strangers(directory, &endpoints);
         }
-        let deliver = |(endpoint, client): (&Arc<Endpoint>, Client)| {
-            tokio::spawn(Arc::clone(endpoint).deliver(client))
-        };
+        let deliver =
+            |(endpoint, client): (&Arc<Endpoint>, Client)| tokio::spawn(Arc::clone(endpoint).deliver(client));
         let tasks = endpoints.iter().zip(clients).map(deliver).collect();
         let source = Source { addr: options.source.into(), instance_id: options.instance_id.into() };
         let include_references = options.include_references && !endpoints.is_empty();

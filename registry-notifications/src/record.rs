@@ -127,7 +127,7 @@ pub(crate) fn records(cx: &RequestContext, event: &Event, source: &Source) -> Ve
             }
         }
         EventTarget::BlobDigest(digest) | EventTarget::ManifestDigest(digest) => {
-            vec![write(Target { digest: &digest.to_string(), ..of_blob })]
+            vec![write(Target { digest: digest.as_ref(), ..of_blob })]
         }
         EventTarget::Tag(tag) => vec![write(Target { tag: Some(tag.as_str()), ..of_blob })],
     }

@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 use http::{HeaderMap, HeaderValue};
 use registry_core::events::Action;
 use registry_core::{Event, EventSink, EventTarget, RepositoryName, RequestContext, Tag};
-use registry_notifications::{EndpointOptions, Format, Notifier, NotifierError, NotifierOptions, QueueOptions};
+use registry_notifications::{
+    EndpointOptions, Format, Notifier, NotifierError, NotifierOptions, QueueOptions,
+};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -231,10 +233,8 @@ async fn a_dead_endpoint_holds_up_neither_requests_nor_others() {
     let hangs = Receiver::start(vec![Act::Hang; 1000]).await;
     let mut slow = hangs.endpoint();
     slow.name = "slow".into();
-    let options = NotifierOptions::new("n")
-        .with_endpoint(dead)
-        .with_endpoint(slow)
-        .with_endpoint(receiver.endpoint());
+    let options =
+        NotifierOptions::new("n").with_endpoint(dead).with_endpoint(slow).with_endpoint(receiver.endpoint());
     let notifier = Notifier::start(options).unwrap();
     let begun = Instant::now();
     for number in 0..100 {

@@ -8,7 +8,9 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use registry_conformance::faults::{Call, Fault, FaultyDriver};
-use registry_core::{Namespace, RepositoryName, RequestContext, StartUpload, UploadId, UploadStart};
+use registry_core::{
+    Namespace, RepositoryName, RequestContext, StartUpload, StorageDriver, UploadId, UploadStart,
+};
 use registry_storage::{FilesystemDriver, StorageNamespace, UploadPurge};
 
 const AGE: Duration = Duration::from_secs(3600);
@@ -23,7 +25,7 @@ impl Store {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let driver = Arc::new(FaultyDriver::new(Arc::new(FilesystemDriver::new(dir.path()))));
-        let namespace = StorageNamespace::builder(driver.clone()).build();
+        let namespace = StorageNamespace::builder(Arc::clone(&driver) as Arc<dyn StorageDriver>).build();
         Self { dir, driver, namespace }
     }
 
@@ -46,7 +48,7 @@ impl Store {
     }
 
     fn purge(&self) -> UploadPurge {
-        UploadPurge::new(self.driver.clone(), AGE)
+        UploadPurge::new(Arc::clone(&self.driver) as Arc<dyn StorageDriver>, AGE)
     }
 }
 

@@ -93,6 +93,9 @@ impl Checker<'_> {
                     }
                     path[last] = name;
                 }
+                None if matches!(item, Kind::Section(_)) => {
+                    self.expect(node, "a list of sections", path, quiet);
+                }
                 None => self.expect(node, "a list such as [one, two]", path, quiet),
             },
             Kind::Map(value) => match node.as_map() {

@@ -3,7 +3,7 @@
 mod proto;
 
 use std::collections::BTreeMap;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use pprof::{ProfilerGuard, ProfilerGuardBuilder, Report, Symbol};
 use tokio::sync::Mutex;
@@ -13,8 +13,8 @@ use self::proto::{Message, Strings};
 /// Samples in a second of CPU time: prime, so that it does not run in step with what repeats. Go takes 100.
 const FREQUENCY: i32 = 99;
 
-/// One at a time: there is one timer in a process.
-static RECORDING: Mutex<()> = Mutex::const_new(());
+/// One at a time: there is one timer in a process. What is kept is whether the first sample has been taken.
+static RECORDING: Mutex<bool> = Mutex::const_new(false);
 
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ProfileError {
@@ -24,22 +24,48 @@ pub(super) enum ProfileError {
     Failed(String),
 }
 
+impl From<pprof::Error> for ProfileError {
+    fn from(error: pprof::Error) -> Self {
+        Self::Failed(error.to_string())
+    }
+}
+
 /// Records for this time. If it is dropped, recording ends.
+///
+/// The stack is walked by framehop, which takes no lock. The usual way does, and would have to pass over samples
+/// inside of libc, where a server spends much of its time.
 pub(super) async fn record(time: Duration) -> Result<Vec<u8>, ProfileError> {
-    let _recording = RECORDING.try_lock().map_err(|_| ProfileError::Busy)?;
-    let failed = |error: &dyn ToString| ProfileError::Failed(error.to_string());
-    // Inside of these libraries the stack may be such that walking it would crash.
-    let blocklist = ["libc", "libgcc", "libgcc_s", "pthread", "vdso"];
-    let guard: ProfilerGuard<'static> = ProfilerGuardBuilder::default()
-        .frequency(FREQUENCY)
-        .blocklist(&blocklist)
-        .build()
-        .map_err(|error| failed(&error))?;
+    let mut recording = RECORDING.try_lock().map_err(|_| ProfileError::Busy)?;
+    if !*recording {
+        blocking(prepare).await?;
+        *recording = true;
+    }
+    let guard: ProfilerGuard<'static> = ProfilerGuardBuilder::default().frequency(FREQUENCY).build()?;
     tokio::time::sleep(time).await;
-    let encode = move || guard.report().build().map(|report| encode(&report, time));
     // Reading the debug information takes a while.
-    let encoded = tokio::task::spawn_blocking(encode).await.map_err(|error| failed(&error))?;
-    encoded.map_err(|error| failed(&error))
+    blocking(move || Ok(encode(&guard.report().build()?, time))).await
+}
+
+/// Takes the first sample of the process, for which tables are made in memory that has to be asked for: while
+/// samples inside of libc are passed over, because there the allocator may be locked already.
+fn prepare() -> Result<(), ProfileError> {
+    const AT_MOST: Duration = Duration::from_secs(2);
+    let guard = ProfilerGuardBuilder::default().frequency(FREQUENCY).blocklist(&["libc"]).build()?;
+    let until = Instant::now() + AT_MOST;
+    while Instant::now() < until && guard.report().build_unresolved()?.data.is_empty() {
+        // The timer counts CPU time.
+        let begun = Instant::now();
+        while begun.elapsed() < Duration::from_millis(20) {
+            std::hint::black_box((0..10_000_u64).fold(0, u64::wrapping_add));
+        }
+    }
+    Ok(())
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, ProfileError> + Send + 'static,
+) -> Result<T, ProfileError> {
+    tokio::task::spawn_blocking(work).await.map_err(|defect| ProfileError::Failed(defect.to_string()))?
 }
 
 /// A function in a file.

@@ -28,8 +28,7 @@ async fn sources(prometheus: Option<&str>) -> Sources {
 }
 
 async fn ask(sources: &Sources, method: Method, uri: &str) -> (StatusCode, String, Bytes) {
-    let request = Request::builder().method(method).uri(uri).body(()).unwrap();
-    let (parts, body) = sources.answer(&request).await.into_parts();
+    let (parts, body) = sources.answer(&method, &uri.parse().unwrap()).await.into_parts();
     let kind = parts.headers[CONTENT_TYPE].to_str().unwrap().to_owned();
     (parts.status, kind, body.collect().await.unwrap().to_bytes())
 }

@@ -13,6 +13,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use crate::config::model::Target;
+use crate::outside;
 
 /// How a probe went: nothing, or why it failed.
 type Verdict = Result<(), String>;
@@ -29,7 +30,7 @@ pub(crate) struct HealthError(#[from] reqwest::Error);
 /// There is no TLS on this system.
 pub(super) fn client() -> Result<reqwest::Client, HealthError> {
     let agent = concat!("registry/", env!("CARGO_PKG_VERSION"));
-    Ok(reqwest::Client::builder().user_agent(agent).pool_max_idle_per_host(0).build()?)
+    Ok(outside::client()?.user_agent(agent).pool_max_idle_per_host(0).build()?)
 }
 
 /// One check, to be run again and again.

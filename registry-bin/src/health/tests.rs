@@ -207,10 +207,9 @@ async fn a_port_that_somebody_listens_on_is_up() {
     assert_eq!(tcp.run().await, Ok(()));
 }
 
-async fn ask(gate: &Gate<impl Api>, method: Method, path: &str) -> (StatusCode, HeaderMap, String) {
+async fn ask(gate: Gate<impl Api>, method: Method, path: &str) -> (StatusCode, HeaderMap, String) {
     let request = Request::builder().method(method).uri(path).body(()).unwrap();
-    let response = gate.clone().oneshot(request).await.unwrap();
-    let (parts, body) = response.into_parts();
+    let (parts, body) = gate.oneshot(request).await.unwrap().into_parts();
     let body = body.collect().await.unwrap().to_bytes();
     (parts.status, parts.headers, String::from_utf8(body.to_vec()).unwrap())
 }
@@ -238,12 +237,12 @@ async fn everything_is_503_while_a_check_fails_and_probes_are_not() {
     let api = tower::service_fn(|_: Request<()>| async { Ok(Response::new(Full::from("api"))) });
     let gate = Gate::new(api, health);
     pass(0.5).await;
-    assert_eq!(ask(&gate, Method::GET, "/v2/").await.2, "api");
-    assert_eq!(ask(&gate, Method::GET, "/readyz").await.0, StatusCode::OK);
+    assert_eq!(ask(gate.clone(), Method::GET, "/v2/").await.2, "api");
+    assert_eq!(ask(gate.clone(), Method::GET, "/readyz").await.0, StatusCode::OK);
     moody.fails.store(true, Ordering::SeqCst);
     pass(1.0).await;
     for path in ["/", "/v2/", "/v2/a/manifests/v1", "/nothing"] {
-        let (status, headers, body) = ask(&gate, Method::GET, path).await;
+        let (status, headers, body) = ask(gate.clone(), Method::GET, path).await;
         assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "{path}");
         assert_eq!(headers["content-type"], "application/json");
         assert!(!headers.contains_key("docker-distribution-api-version"));
@@ -253,20 +252,24 @@ async fn everything_is_503_while_a_check_fails_and_probes_are_not() {
         );
         assert_eq!(body, expected);
     }
-    let (status, headers, body) = ask(&gate, Method::HEAD, "/v2/").await;
+    let (status, headers, body) = ask(gate.clone(), Method::HEAD, "/v2/").await;
     assert_eq!((status, body.as_str()), (StatusCode::SERVICE_UNAVAILABLE, ""));
     assert_eq!(headers["content-length"], "125");
-    assert_eq!(ask(&gate, Method::GET, "/healthz").await.0, StatusCode::OK);
-    let (status, _, body) = ask(&gate, Method::GET, "/readyz").await;
+    assert_eq!(ask(gate.clone(), Method::GET, "/healthz").await.0, StatusCode::OK);
+    let (status, _, body) = ask(gate.clone(), Method::GET, "/readyz").await;
     assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
     assert!(!body.contains("disk"), "who may not see the reason is told none: {body}");
     moody.fails.store(false, Ordering::SeqCst);
     pass(1.0).await;
-    assert_eq!(ask(&gate, Method::GET, "/readyz").await.0, StatusCode::OK);
+    assert_eq!(ask(gate.clone(), Method::GET, "/readyz").await.0, StatusCode::OK);
     stop.send_replace(1);
-    let (status, _, body) = ask(&gate, Method::GET, "/readyz").await;
+    let (status, _, body) = ask(gate.clone(), Method::GET, "/readyz").await;
     assert_eq!((status, body.as_str()), (StatusCode::SERVICE_UNAVAILABLE, "stopping\n"));
-    assert_eq!(ask(&gate, Method::GET, "/healthz").await.0, StatusCode::OK);
-    assert_eq!(ask(&gate, Method::GET, "/v2/").await.2, "api", "requests under way are still answered");
-    assert_eq!(ask(&gate, Method::POST, "/healthz").await.0, StatusCode::METHOD_NOT_ALLOWED);
+    assert_eq!(ask(gate.clone(), Method::GET, "/healthz").await.0, StatusCode::OK);
+    assert_eq!(
+        ask(gate.clone(), Method::GET, "/v2/").await.2,
+        "api",
+        "requests under way are still answered"
+    );
+    assert_eq!(ask(gate.clone(), Method::POST, "/healthz").await.0, StatusCode::METHOD_NOT_ALLOWED);
 }

@@ -20,6 +20,7 @@ use tracing::{info, warn};
 
 use super::TelemetryError;
 use super::settings::{Protocol, Settings};
+use crate::outside;
 
 /// How long it takes until it is said again that the collector does not take what is sent.
 const AGAIN: Duration = Duration::from_secs(300);
@@ -57,7 +58,7 @@ fn tls(settings: &Settings) -> Result<ClientTlsConfig, TelemetryError> {
 }
 
 fn client(settings: &Settings) -> Result<Client, TelemetryError> {
-    let mut builder = reqwest::Client::builder();
+    let mut builder = outside::client()?;
     if let Some(pem) = certificate(settings)? {
         builder = builder.tls_certs_only(reqwest::Certificate::from_pem_bundle(&pem)?);
     }

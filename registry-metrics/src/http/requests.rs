@@ -11,13 +11,12 @@ use http_body::Body;
 
 use super::endpoint::Endpoint;
 use crate::family::{Family, Sample, Value};
-use crate::names;
+use crate::names::{self, Name};
 use crate::number::{BYTES, Counter, Gauge, Histogram, REQUEST_SECONDS};
 
 /// The values of the label `method`, in their order: everything else is unknown, or anybody could make more.
-const METHODS: [&str; 11] = [
-    "connect", "delete", "get", "head", "notify", "options", "patch", "post", "put", "trace", UNKNOWN,
-];
+const METHODS: [&str; 11] =
+    ["connect", "delete", "get", "head", "notify", "options", "patch", "post", "put", "trace", UNKNOWN];
 const UNKNOWN: &str = "unknown";
 
 /// The code for a request that had no answer because its client was gone.
@@ -25,6 +24,9 @@ const CLIENT_GONE: u16 = 499;
 
 /// Status codes, as there can be.
 const CODES: usize = 600 - 100;
+
+/// Reads one number about an endpoint.
+type Read = fn(&PerEndpoint) -> Value;
 
 /// What is counted about all requests.
 #[derive(Debug)]
@@ -76,13 +78,13 @@ impl Requests {
 
     pub(crate) fn read(&self, families: &mut Vec<Family>) {
         let endpoints = || Endpoint::ALL.into_iter().zip(&self.endpoints);
-        let per_endpoint = |value: fn(&PerEndpoint) -> Value| {
+        let per_endpoint = |value: Read| {
             let sample = |(endpoint, numbers): (Endpoint, &PerEndpoint)| {
                 Sample::new([("handler", endpoint.handler())], value(numbers))
             };
             endpoints().map(sample).collect::<Vec<_>>()
         };
-        let values: [(_, fn(&PerEndpoint) -> Value); 5] = [
+        let values: [(&'static Name, Read); 5] = [
             (&names::IN_FLIGHT, |numbers| numbers.in_flight.value()),
             (&names::REQUEST_BYTES, |numbers| numbers.request_bytes.value()),
             (&names::RESPONSE_BYTES, |numbers| numbers.response_bytes.value()),
@@ -98,7 +100,9 @@ impl Requests {
                 let Some(numbers) = numbers.get() else { continue };
                 let labels = [("handler", endpoint.handler()), ("method", *method)];
                 seconds.push(Sample::new(labels, numbers.seconds.value()));
-                for (index, counter) in numbers.codes.iter().enumerate().filter(|(_, counter)| counter.get() > 0) {
+                for (index, counter) in
+                    numbers.codes.iter().enumerate().filter(|(_, counter)| counter.get() > 0)
+                {
                     let labels = [
                         ("code", Cow::Owned((index + 100).to_string())),
                         ("handler", endpoint.handler().into()),

@@ -125,7 +125,9 @@ fn a_histogram_is_cumulative_and_has_all_buckets() {
     let mut service = metrics.http("").layer(Echo);
     answer(&mut service, request("GET", "/v2/", ""));
     let family = metrics.families().into_iter().find(|family| family.name == &crate::names::REQUEST_SECONDS);
-    let Value::Histogram { buckets, count, .. } = family.unwrap().samples.remove(0).value else { unreachable!() };
+    let Value::Histogram { buckets, count, .. } = family.unwrap().samples.remove(0).value else {
+        unreachable!()
+    };
     assert_eq!((buckets.len(), count), (13, 1));
     assert!(buckets.is_sorted_by_key(|(_, below)| *below));
 }

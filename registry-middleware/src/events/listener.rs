@@ -1,6 +1,5 @@
 //! Watching a repository and telling what happened.
 
-use std::future::Future;
 use std::num::NonZeroU64;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,12 +10,13 @@ use bytes::Bytes;
 use http::Method;
 use registry_core::events::Action;
 use registry_core::{
-    Blob, BlobStore, BlobWriter, ComposedRepository, Descriptor, Digest, Error, Event, EventSink, EventTarget,
-    GetBlob, Manifest, ManifestStore, Page, PageRequest, PutManifest, ReferrerFilter, Repository,
-    RepositoryMiddleware, RepositoryName, RequestContext, Result, StartUpload, Tag, TagExpect, TagStore,
-    UploadId, UploadStart, UploadStatus,
+    Blob, BlobStore, BlobWriter, ComposedRepository, Descriptor, Digest, Error, Event, EventSink,
+    EventTarget, GetBlob, Manifest, ManifestStore, Page, PageRequest, PutManifest, ReferrerFilter,
+    Repository, RepositoryMiddleware, RepositoryName, RequestContext, Result, StartUpload, Tag, TagExpect,
+    TagStore, UploadId, UploadStart, UploadStatus,
 };
-use tracing::Instrument;
+
+use super::whole::whole;
 
 /// Tells an [`EventSink`] what happens in a repository, after it succeeded and before the caller hears of
 /// it. The same events as Distribution's:
@@ -39,8 +39,8 @@ use tracing::Instrument;
 /// Only requests that read, GET and HEAD, pull: what a push looks at to check its references or a mount
 /// its source is not reported.
 ///
-/// Whatever changes something runs in a task of its own, together with the telling: a caller that goes away
-/// meanwhile does not cut off the event from what it tells of. So it needs a tokio runtime.
+/// Whatever changes something goes on when its caller goes away meanwhile, together with the telling, in a task of
+/// its own: an event is not cut off from what it tells of. So it needs a tokio runtime.
 ///
 /// A process that ends between the two does. Its client has no answer then, and asks again: a manifest is put
 /// again, and that is told. An upload that has ended cannot be ended again; the answer to the second try is that
@@ -84,12 +84,6 @@ impl RepositoryMiddleware for EventListener {
     ) -> Result<Arc<dyn Repository>> {
         Ok(self.around(cx, inner))
     }
-}
-
-/// Runs a change and the telling of it to their end, whether or not anybody waits for it.
-async fn whole<T: Send + 'static>(work: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
-    let task = tokio::spawn(work.in_current_span());
-    task.await.map_err(|error| Error::internal("a change and its event", error))?
 }
 
 /// Tells the sink, for one repository and one request.
@@ -192,7 +186,7 @@ impl BlobStore for Blobs {
                 let target = EventTarget::Blob { descriptor: descriptor.clone(), from };
                 teller.tell(Action::Mount, target).await;
             }
-            Ok(started)
+            Ok::<_, Error>(started)
         });
         match started.await? {
             UploadStart::Session(writer) => Ok(UploadStart::Session(self.watch(writer))),

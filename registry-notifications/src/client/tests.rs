@@ -11,7 +11,10 @@ fn target(text: &str) -> Target {
 #[test]
 fn a_target_is_a_server_and_a_path() {
     let plain = target("http://user:pass@host/a?b=c");
-    assert_eq!((plain.secure, plain.host.as_str(), plain.port, plain.path.as_str()), (false, "host", 80, "/a?b=c"));
+    assert_eq!(
+        (plain.secure, plain.host.as_str(), plain.port, plain.path.as_str()),
+        (false, "host", 80, "/a?b=c")
+    );
     assert_eq!(plain.authority(), "host");
     assert_eq!(target("https://[::1]:8443").authority(), "[::1]:8443");
     assert_eq!(target("https://host:443").authority(), "host");

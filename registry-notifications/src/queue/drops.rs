@@ -33,7 +33,11 @@ impl Drops {
         let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
         if said.is_none_or(|said| said.elapsed() > AGAIN) {
             *said = Some(Instant::now());
-            tracing::error!(endpoint = self.endpoint, dropped = total, "notifications: events are dropped: {why}");
+            tracing::error!(
+                endpoint = self.endpoint,
+                dropped = total,
+                "notifications: events are dropped: {why}"
+            );
         }
     }
 }

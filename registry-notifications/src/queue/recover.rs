@@ -130,10 +130,12 @@ impl CursorFile {
 fn read_cursor(directory: &Path) -> io::Result<Option<Position>> {
     let mut text = String::new();
     match File::open(directory.join(CURSOR)) {
-        Ok(file) => file.take(64).read_to_string(&mut text).map(drop).or_else(|error| match error.kind() {
-            io::ErrorKind::InvalidData => Ok(()),
-            _ => Err(error),
-        })?,
+        Ok(file) => {
+            file.take(64).read_to_string(&mut text).map(drop).or_else(|error| match error.kind() {
+                io::ErrorKind::InvalidData => Ok(()),
+                _ => Err(error),
+            })?
+        }
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),
     }

@@ -150,5 +150,9 @@ fn references_are_those_of_an_index_too_and_of_nonsense_none() {
     }] });
     let written = serde_json::to_value(references(index.to_string().as_bytes())).unwrap();
     assert_eq!(written, index["manifests"]);
-    assert!(references(b"[]").is_empty() && references(b"{").is_empty() && references(b"{\"layers\":7}").is_empty());
+    assert!(
+        references(b"[]").is_empty()
+            && references(b"{").is_empty()
+            && references(b"{\"layers\":7}").is_empty()
+    );
 }

@@ -40,7 +40,10 @@ fn every_health_and_debug_key_is_read() {
     let Target::Http { uri, headers, status, timeout } = &http.target else { panic!("{http:?}") };
     assert_eq!(uri.to_string(), http.name);
     assert_eq!((status.as_u16(), *timeout), (204, Duration::from_secs(1)));
-    assert_eq!((&headers["authorization"], headers.get_all("x-two").iter().count()), (&"Basic abc".parse().unwrap(), 2));
+    assert_eq!(
+        (&headers["authorization"], headers.get_all("x-two").iter().count()),
+        (&"Basic abc".parse().unwrap(), 2)
+    );
     assert_eq!((tcp.name.as_str(), tcp.rhythm), ("redis.example:6379", rhythm(5, 6)));
     assert!(matches!(&tcp.target, Target::Tcp { timeout, .. } if *timeout == Duration::from_millis(500)));
     assert_eq!(config.debug.addr, Some(Address::Tcp { host: "localhost".into(), port: 5001 }));
@@ -59,7 +62,8 @@ fn nothing_is_checked_or_told_unless_asked_for() {
         assert!(config.health.storage.is_none() && config.health.checks.is_empty(), "{text}");
         assert!(config.debug.addr.is_none() && config.debug.prometheus.is_none(), "{text}");
     }
-    let config = clean(&format!("{BASE}http: {{debug: {{addr: ':1', prometheus: {{enabled: true}}}}}}\n"), &[]);
+    let config =
+        clean(&format!("{BASE}http: {{debug: {{addr: ':1', prometheus: {{enabled: true}}}}}}\n"), &[]);
     assert_eq!(config.debug.prometheus.as_deref(), Some("/metrics"));
 }
 
@@ -103,7 +107,10 @@ fn checks_come_from_the_environment_by_both_of_their_names() {
         ("REGISTRY_HTTP_DEBUG_PROMETHEUS_PATH", "/m"),
     ];
     let config = clean(BASE, &environment);
-    assert_eq!((config.health.storage, config.debug.prometheus.as_deref()), (Some(rhythm(10, 3)), Some("/m")));
+    assert_eq!(
+        (config.health.storage, config.debug.prometheus.as_deref()),
+        (Some(rhythm(10, 3)), Some("/m"))
+    );
 }
 
 #[test]

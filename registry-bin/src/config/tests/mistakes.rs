@@ -70,7 +70,7 @@ fn each_mistake_has_its_message() {
         ("http: {limits: {connections: -1}}", "c.yml:3:30: http.limits.connections: cannot be negative".to_owned()),
         ("http: {relativeurls: maybe}", "c.yml:3:22: http.relativeurls: expected true or false, found \"maybe\"".to_owned()),
         ("http: {secret: {a: b}}", "c.yml:3:16: http.secret: expected a single value, found a section".to_owned()),
-        ("notifications: {endpoints: [{name: a}]}", "c.yml:3:30: notifications.endpoints[0].url: is missing, so there is nobody to tell; write it like https://hooks.example.com/events".to_owned()),
+        ("notifications: {endpoints: [{name: a}]}", "c.yml:3:29: notifications.endpoints[0].url: is missing, so there is nobody to tell; write it like https://hooks.example.com/events".to_owned()),
         ("notifications: {endpoints: [{url: 'hooks:80/x'}]}", "c.yml:3:35: notifications.endpoints[0].url: is not a URL of http or https; write it like https://hooks.example.com/events".to_owned()),
         ("notifications: {endpoints: [{url: 'ftp://u:hunter2@x'}]}", "c.yml:3:35: notifications.endpoints[0].url: is not a URL of http or https; write it like https://hooks.example.com/events".to_owned()),
         ("notifications: {endpoints: {url: http://x}}", "c.yml:3:28: notifications.endpoints: expected a list of sections, found a section".to_owned()),

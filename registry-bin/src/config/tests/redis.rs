@@ -210,7 +210,7 @@ fn redis_keys_without_effect_get_a_warning() {
         ),
         (
             format!("{CACHE}redis: {{addrs: [a:1], tls: {{rootcas: [/ca], enabled: false}}}}"),
-            "3:56: redis.tls.enabled: false has no effect beside certificates: they are used",
+            "3:54: redis.tls.enabled: false has no effect beside certificates: they are used",
         ),
         (
             "version: 0.1\nstorage: {inmemory: , cache: {blobdescriptor: redis, blobdescriptorsize: 9}}\nredis: {addrs: [a:1]}"

@@ -6,6 +6,7 @@ mod order;
 
 use std::collections::HashMap;
 use std::error::Error;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
@@ -29,8 +30,11 @@ const RENEW_BEFORE: Duration = Duration::from_secs(30 * 24 * 3600);
 /// How long one certificate may take.
 const ORDER: Duration = Duration::from_secs(300);
 
-/// The first and the longest pause after a failure. Authorities allow few failures an hour.
-const PAUSE: (Duration, Duration) = (Duration::from_secs(120), Duration::from_secs(6 * 3600));
+/// The first and the longest pause after a failure.
+const PAUSE: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(6 * 3600));
+
+/// The shortest pause after the authority has looked at the name: it allows few such failures an hour.
+const PAUSE_AFTER_LOOK: Duration = Duration::from_secs(120);
 
 /// How often is looked whether one has to be renewed. Shorter than any time they are valid.
 const LOOK: Duration = Duration::from_secs(3600);
@@ -101,7 +105,8 @@ impl Acme {
                 if now < *not_before || now < self.renewal(host) {
                     continue;
                 }
-                let result = timeout(ORDER, self.renew(host)).await;
+                let looked = AtomicBool::new(false);
+                let result = timeout(ORDER, self.renew(host, &looked)).await;
                 let result =
                     result.unwrap_or_else(|_| Err(format!("nothing came of it within {ORDER:?}").into()));
                 match result {
@@ -110,6 +115,9 @@ impl Acme {
                         (*pause, *not_before) = (PAUSE.0, now);
                     }
                     Err(error) => {
+                        if looked.into_inner() {
+                            *pause = (*pause).max(PAUSE_AFTER_LOOK);
+                        }
                         error!(
                             error = error.as_ref() as &(dyn Error + 'static),
                             "no certificate for {host} (http.tls.letsencrypt), trying again in {pause:?}"
@@ -134,11 +142,15 @@ impl Acme {
         })
     }
 
-    async fn renew(&self, host: &str) -> Result<Facts, Box<dyn Error + Send + Sync>> {
+    /// Sets `looked` when the authority is told to look at the name.
+    async fn renew(&self, host: &str, looked: &AtomicBool) -> Result<Facts, Box<dyn Error + Send + Sync>> {
         let pem = order::certificate(&self.settings, &self.cache, host, |answer| {
             let mut answers = self.answers.write().unwrap_or_else(PoisonError::into_inner);
             match answer {
-                Some(answer) => answers.insert(host.to_owned(), answer),
+                Some(answer) => {
+                    looked.store(true, Ordering::Relaxed);
+                    answers.insert(host.to_owned(), answer)
+                }
                 None => answers.remove(host),
             };
         })

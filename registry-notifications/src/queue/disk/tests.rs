@@ -206,8 +206,10 @@ async fn a_full_queue_gives_up_the_oldest_and_stays_within_its_bound() {
         }
     }
     let numbers = segment::numbers(&scratch.path()).unwrap();
-    let size: u64 =
-        numbers.iter().map(|number| fs::metadata(segment::path(&scratch.path(), *number)).unwrap().len()).sum();
+    let size: u64 = numbers
+        .iter()
+        .map(|number| fs::metadata(segment::path(&scratch.path(), *number)).unwrap().len())
+        .sum();
     assert!(size <= bound, "{size}");
     let left = usize::try_from(queue.pending()).unwrap();
     assert_eq!(left as u64 + scratch.drops.count(), 20_000);

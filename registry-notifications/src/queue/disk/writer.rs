@@ -251,8 +251,7 @@ impl Writer {
             for waiting in state.waiting.drain(..) {
                 let _ = waiting.send(());
             }
-            state =
-                self.shared.work.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+            state = self.shared.work.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 }

@@ -174,6 +174,7 @@ fn suites(reader: &Reader<'_>, minimum: TlsVersion) -> Option<Vec<Suite>> {
         return None;
     }
     let mut suites = Vec::new();
+    let mut refused = false;
     for (index, name) in names.iter().enumerate() {
         let name = name.trim();
         match SUITES.iter().find(|(known, _)| *known == name) {
@@ -181,6 +182,7 @@ fn suites(reader: &Reader<'_>, minimum: TlsVersion) -> Option<Vec<Suite>> {
             Some((_, suite)) => suites.push(*suite),
             None if ALWAYS.contains(&name) => {}
             None if UNSAFE.contains(&name) => {
+                refused = true;
                 let instead = if name.contains("ECDSA") { SUITES[0].0 } else { SUITES[3].0 };
                 reader.fail_at(
                     "ciphersuites",
@@ -189,6 +191,7 @@ fn suites(reader: &Reader<'_>, minimum: TlsVersion) -> Option<Vec<Suite>> {
                 );
             }
             None => {
+                refused = true;
                 let known = SUITES.map(|(name, _)| name).join(", ");
                 reader.fail_at(
                     "ciphersuites",
@@ -197,6 +200,9 @@ fn suites(reader: &Reader<'_>, minimum: TlsVersion) -> Option<Vec<Suite>> {
                 );
             }
         }
+    }
+    if refused {
+        return None;
     }
     if minimum == TlsVersion::V13 {
         reader
