@@ -132,6 +132,7 @@ mod tests {
             include_str!("wire/tags.rs"),
             include_str!("wire/catalog.rs"),
             include_str!("wire/referrers.rs"),
+            include_str!("wire/bodies.rs"),
             include_str!("wire/hostile.rs"),
             include_str!("wire/read_only.rs"),
             include_str!("wire/delete_disabled.rs"),

@@ -269,11 +269,17 @@ async fn the_pool_has_the_size_that_was_asked_for() {
     drop(cache);
     eventually("all are closed with the cache", async || fake.state().open == 0).await;
 
-    (options.min_idle, options.max_idle, options.max_active) = (0, 1, 2);
+    // All idle ones are kept: one that the cache closes still counts as open here for a moment.
+    (options.min_idle, options.max_idle, options.max_active) = (0, 2, 2);
     fake.state().most_open = 0;
     let cache = RedisCache::connect(options.clone()).await.unwrap();
     futures::future::join_all((0..64).map(|_| cache.get(CONTENT, &digest))).await;
     assert!(fake.state().most_open <= 2, "{}", fake.state().most_open);
+    drop(cache);
+
+    options.max_idle = 1;
+    let cache = RedisCache::connect(options.clone()).await.unwrap();
+    futures::future::join_all((0..64).map(|_| cache.get(CONTENT, &digest))).await;
     eventually("one is kept", async || fake.state().open == 1).await;
     drop(cache);
 
