@@ -66,6 +66,10 @@ impl Writer {
             for waiting in work.waiting {
                 let _ = waiting.send(());
             }
+            // After the sync, not beside it: whoever waits and delivery are then woken at once.
+            if !idle {
+                self.shared.arrived.notify_one();
+            }
             let saved = self.save(work.cursor, idle || closing);
             if let Err(error) = written.and(saved) {
                 self.report(&error);
@@ -162,8 +166,6 @@ impl Writer {
             tail.bytes = self.at.offset;
             tail.records += count as u64;
         }
-        drop(state);
-        self.shared.arrived.notify_one();
         Ok(count)
     }
 
