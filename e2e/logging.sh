@@ -8,8 +8,8 @@ SUITE=logging
 # sink NAME [OPTIONS…]: a mail server; sets SINK (its port) and MAILS (what it took), SINK_PID.
 sink() {
     MAILS=$WORK/mails-$1
-    : >"$MAILS/port"
     mkdir -p "$MAILS"
+    : >"$MAILS/port"
     /usr/bin/python3 "$E2E/smtp_sink.py" "$MAILS" "${@:2}" >"$MAILS/port" 2>"$MAILS/log" </dev/null &
     SINK_PID=$!
     disown "$SINK_PID"
