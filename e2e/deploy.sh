@@ -59,7 +59,7 @@ unit_system_calls() {
     verify_against_layout traced/image v1 "$WORK/layout"
     http_ok 202 DELETE "/v2/traced/image/manifests/$IMAGE"
     # strace passes the signal on by dying; end the registry, which ends strace.
-    kill -TERM "$(pgrep -P "$(pgrep -P "$REG_PID" -x strace || echo "$REG_PID")" -x registry)"
+    kill -TERM "$(pgrep -P "$(pgrep -P "$REG_PID" -x strace || echo "$REG_PID")" -x "$(basename "$REGISTRY_BIN")")"
     wait_gone "$REG_PID" 15 || fail "did not stop"
     sed -n 's/^[0-9]* *\([a-z0-9_]*\)(.*/\1/p' "$WORK/strace" | sort -u >"$WORK/used"
     (($(wc -l <"$WORK/used") > 30)) || fail "only these calls were seen: $(xargs <"$WORK/used")"
