@@ -1,3 +1,5 @@
+//! Files that change, also by way of links, and new ones that are refused.
+
 use std::path::Path;
 use std::sync::Mutex;
 

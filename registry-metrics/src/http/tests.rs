@@ -1,3 +1,5 @@
+//! What the layer counts of requests, bodies and clients that go away.
+
 use std::convert::Infallible;
 
 use bytes::Bytes;

@@ -1,3 +1,5 @@
+//! What the wrapper counts of calls to a store.
+
 use futures::executor::block_on;
 use registry_core::{ListRequest, StorageDriverExt, StoragePath, WriteMode};
 use registry_storage::MemoryDriver;
