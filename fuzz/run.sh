@@ -2,7 +2,8 @@
 # Builds all fuzz targets and runs each for a minute from the corpus that is
 # kept here, several at a time: `fuzz/run.sh`, or those named:
 # `fuzz/run.sh route config`. FUZZ_SECONDS and FUZZ_JOBS change how long and how
-# many. What is new goes to corpus-found/, what fails to artifacts/, and is
+# many. FUZZ_SEED makes a run start as an earlier one did; without it each run
+# looks elsewhere. What is new goes to corpus-found/, what fails to artifacts/, and is
 # printed so that it can be taken from a log. Ends with a line for each target
 # and `N passed, N failed`; fails if anything did.
 set -uo pipefail
@@ -10,6 +11,7 @@ FUZZ=$(cd "$(dirname "$0")" && pwd)
 VERSION=0.13.1
 SECONDS_EACH=${FUZZ_SECONDS:-60}
 JOBS=${FUZZ_JOBS:-$(nproc)}
+SEED=${FUZZ_SEED:-0}
 TARGET=${CARGO_TARGET_DIR:-$FUZZ/target}
 HOST=$(rustc -vV | sed -n 's/^host: //p')
 export PATH="$PATH:$HOME/.cargo/bin"
@@ -42,7 +44,7 @@ one() {
     [[ ! -f dict/$target.dict ]] || options+=("-dict=dict/$target.dict")
     "$TARGET/$HOST/release/$target" "corpus-found/$target" "corpus/$target" "${options[@]}" \
         -artifact_prefix="artifacts/$target/" -max_total_time="$SECONDS_EACH" -max_len=4096 \
-        -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 >"artifacts/$target.log" 2>&1
+        -seed="$SEED" -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 >"artifacts/$target.log" 2>&1
     echo $? >"artifacts/$target.status"
 }
 

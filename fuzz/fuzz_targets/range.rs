@@ -83,10 +83,9 @@ fn expected(text: &str, size: usize) -> Option<Meaning> {
         let spec = SPEC.captures(spec)?;
         let number = |index: usize| spec.get(index).map(|digits| digits.as_str().trim_start_matches('0'));
         match (number(1), number(2), number(3)) {
-            (None, _, suffix) => match clamp(suffix?, size) {
-                0 => inverted = true,
-                suffix => ranges.push(size - suffix..size),
-            },
+            // The last no bytes are inverted; the last bytes of nothing are a range, and lie outside.
+            (None, _, Some("")) => inverted = true,
+            (None, _, suffix) => ranges.push(size - clamp(suffix?, size)..size),
             (Some(first), None | Some(_), _) if spec[2].is_empty() => ranges.push(clamp(first, size)..size),
             (Some(first), last, _) => {
                 let last = last?;

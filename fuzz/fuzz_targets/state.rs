@@ -11,6 +11,7 @@
 
 #![no_main]
 
+use std::fmt;
 use std::sync::Arc;
 
 use base64::Engine;
@@ -24,6 +25,7 @@ use registry::core::Algorithm;
 use registry::http::HttpOptions;
 use registry::storage::MemoryDriver;
 use registry_fuzz::wire::{Reply, Wire};
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 use sha2::Sha256;
 
@@ -126,18 +128,17 @@ impl Session {
             let now = if is_cancel(request) { offset.is_u64() } else { *offset == self.size };
             *name == self.name && *id == self.id.as_str() && now && started.is_string()
         };
-        match serde_json::from_str(json) {
-            Ok(Value::Object(said)) => {
-                let field = |key| said.get(key).unwrap_or(&Value::Null);
-                right(field("Name"), field("UUID"), field("Offset"), field("StartedAt"))
-                    // A repeated key is refused.
-                    && ["Name", "UUID", "Offset", "StartedAt"].iter().all(|key| json.matches(key).count() == 1)
-            }
-            // The values alone are read too. It needs our signature, and says the same.
-            Ok(Value::Array(said)) => match said.as_slice() {
-                [name, id, offset, started] => right(name, id, offset, started),
-                _ => false,
-            },
+        if let Ok(Fields(said)) = serde_json::from_str(json) {
+            // A field that is repeated is refused, like one that is missing.
+            let field = |name| {
+                let mut values = said.iter().filter(|(key, _)| key == name).map(|(_, value)| value);
+                values.next().filter(|_| values.next().is_none()).unwrap_or(&Value::Null)
+            };
+            return right(field("Name"), field("UUID"), field("Offset"), field("StartedAt"));
+        }
+        // The values alone are read too. It needs our signature, and says the same.
+        match serde_json::from_str::<Vec<Value>>(json).as_deref() {
+            Ok([name, id, offset, started]) => right(name, id, offset, started),
             _ => false,
         }
     }
@@ -178,6 +179,31 @@ impl Session {
         assert_eq!(reply.status, 202, "{reply:?}");
         self.holds(&state(&reply), self.size);
         assert_eq!(self.ask(1, self.state.as_bytes()).status, 201);
+    }
+}
+
+/// The fields of a JSON object as they are written, repeated ones too.
+struct Fields(Vec<(String, Value)>);
+
+impl<'de> Deserialize<'de> for Fields {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Entries;
+        impl<'de> Visitor<'de> for Entries {
+            type Value = Fields;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields, A::Error> {
+                let mut fields = Vec::new();
+                while let Some(field) = map.next_entry()? {
+                    fields.push(field);
+                }
+                Ok(Fields(fields))
+            }
+        }
+        deserializer.deserialize_map(Entries)
     }
 }
 
