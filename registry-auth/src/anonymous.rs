@@ -20,7 +20,8 @@ impl AccessController for Anonymous {
 
 #[cfg(test)]
 mod tests {
-    use http::{Extensions, HeaderMap, HeaderValue, header};
+    use http::Request;
+    use http::header::AUTHORIZATION;
     use registry_core::RepositoryName;
     use registry_core::access::{Access, Action, Resource};
 
@@ -37,18 +38,16 @@ mod tests {
             Access::repository(&name, Action::Pull),
             Access { resource: Resource::AnyBlob, action: Action::Pull },
         ];
-        let (headers, connection) = (HeaderMap::new(), Extensions::new());
-        let request = AuthRequest::new(&headers, &required, &optional, &connection);
-        let grant = Anonymous.authorize(&request).await.unwrap();
+        let (parts, ()) = Request::new(()).into_parts();
+        let grant = Anonymous.authorize(&AuthRequest::new(&parts, &required, &optional)).await.unwrap();
         assert_eq!(grant.optional, optional);
     }
 
     #[tokio::test]
     async fn credentials_name_nobody() {
-        let mut headers = HeaderMap::new();
-        headers.insert(header::AUTHORIZATION, HeaderValue::from_static("Basic Ym9iOng="));
-        let connection = Extensions::new();
-        let grant = Anonymous.authorize(&AuthRequest::new(&headers, &[], &[], &connection)).await.unwrap();
+        let request = Request::get("/v2/").header(AUTHORIZATION, "Basic Ym9iOng=").body(()).unwrap();
+        let (parts, ()) = request.into_parts();
+        let grant = Anonymous.authorize(&AuthRequest::new(&parts, &[], &[])).await.unwrap();
         assert_eq!(grant.principal, None);
         assert!(grant.optional.is_empty());
     }

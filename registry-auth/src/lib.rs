@@ -10,7 +10,7 @@
 //! | `none` | [`Anonymous`] | everybody everything |
 //!
 //! ```
-//! use http::{Extensions, HeaderMap};
+//! use http::Request;
 //! use registry_auth::Anonymous;
 //! use registry_core::access::{Access, Action};
 //! use registry_core::{AccessController, AuthRequest, RepositoryName};
@@ -18,8 +18,8 @@
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let push = [Access::repository(&RepositoryName::parse("team/app")?, Action::Push)];
-//! let (headers, connection) = (HeaderMap::new(), Extensions::new());
-//! let grant = Anonymous.authorize(&AuthRequest::new(&headers, &push, &[], &connection)).await?;
+//! let (parts, ()) = Request::new(()).into_parts();
+//! let grant = Anonymous.authorize(&AuthRequest::new(&parts, &push, &[])).await?;
 //! assert_eq!(grant.principal, None);
 //! # Ok(())
 //! # }

@@ -2,9 +2,13 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use async_trait::async_trait;
-use http::{Extensions, HeaderMap};
+use http::header::HOST;
+use http::request::Parts;
+use http::{Extensions, HeaderMap, Uri};
 
 use crate::context::Principal;
 use crate::error::{BoxError, Error};
@@ -27,26 +31,65 @@ pub trait AccessController: fmt::Debug + Send + Sync + 'static {
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub struct AuthRequest<'a> {
+    /// What is asked for, and of which host.
+    pub uri: &'a Uri,
     /// The headers of the request.
     pub headers: &'a HeaderMap,
     /// What the request cannot do without.
     pub required: &'a [Access],
     /// What would help it, such as reading the source of a mount.
     pub optional: &'a [Access],
-    /// What the listener knows about the connection, such as its address or client certificate.
+    /// What the listener knows about the connection: the peer as a [`SocketAddr`], and a [`ClientCertificate`].
     pub connection: &'a Extensions,
 }
 
 impl<'a> AuthRequest<'a> {
     /// A request for these accesses.
-    pub fn new(
-        headers: &'a HeaderMap,
-        required: &'a [Access],
-        optional: &'a [Access],
-        connection: &'a Extensions,
-    ) -> Self {
-        Self { headers, required, optional, connection }
+    pub fn new(parts: &'a Parts, required: &'a [Access], optional: &'a [Access]) -> Self {
+        let Parts { uri, headers, extensions: connection, .. } = parts;
+        Self { uri, headers, required, optional, connection }
     }
+
+    /// The same request for other accesses.
+    #[must_use]
+    pub fn for_accesses(self, required: &'a [Access], optional: &'a [Access]) -> Self {
+        Self { required, optional, ..self }
+    }
+
+    /// The host that the client asked, with its port if it named one. The client can say what it likes.
+    pub fn host(&self) -> Option<&'a str> {
+        let of_uri = self.uri.authority().map(|authority| authority.as_str());
+        of_uri.or_else(|| self.headers.get(HOST)?.to_str().ok())
+    }
+
+    /// The address of the client, or of the nearest proxy that does not speak the PROXY protocol.
+    pub fn client_addr(&self) -> Option<IpAddr> {
+        self.connection.get::<SocketAddr>().map(|peer| peer.ip().to_canonical())
+    }
+}
+
+/// The certificate that a client showed the listener, which leaves it among the extensions of a request.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct ClientCertificate {
+    /// The certificate in DER (X.509, RFC 5280), and those that came with it.
+    pub chain: Arc<[Vec<u8>]>,
+    /// Whether the listener has checked that one of its authorities issued it.
+    pub verified: bool,
+}
+
+impl ClientCertificate {
+    /// A certificate as the listener got it.
+    pub fn new(chain: impl Into<Arc<[Vec<u8>]>>, verified: bool) -> Self {
+        Self { chain: chain.into(), verified }
+    }
+}
+
+/// Decides which repositories a caller learns of.
+pub trait Visibility: fmt::Debug + Send + Sync + 'static {
+    /// Whether the caller may know that there is a repository of this name. Asked once for each name of a list, so
+    /// it does not wait for anything.
+    fn shows(&self, name: &RepositoryName) -> bool;
 }
 
 /// That a request may go on, and as whom.
@@ -57,6 +100,8 @@ pub struct Grant {
     pub principal: Option<Principal>,
     /// Which of the optional accesses are granted.
     pub optional: Vec<Access>,
+    /// Which repositories the caller learns of in lists; `None` for all.
+    pub visible: Option<Arc<dyn Visibility>>,
     /// Values for [`RequestContext::extensions`](crate::RequestContext::extensions).
     pub extensions: Extensions,
 }
@@ -71,6 +116,13 @@ impl Grant {
     #[must_use]
     pub fn with_optional(mut self, optional: impl IntoIterator<Item = Access>) -> Self {
         self.optional.extend(optional);
+        self
+    }
+
+    /// Lets the caller learn of these repositories only.
+    #[must_use]
+    pub fn with_visible(mut self, visible: Option<Arc<dyn Visibility>>) -> Self {
+        self.visible = visible;
         self
     }
 
@@ -145,6 +197,8 @@ impl Resource {
 pub enum Action {
     /// Reading.
     Pull,
+    /// Learning which tags there are. Scopes have no word of their own for it: `pull`.
+    List,
     /// Writing.
     Push,
     /// Removing.
@@ -159,7 +213,7 @@ impl Action {
     /// The word for it in a scope.
     pub fn as_str(&self) -> &str {
         match self {
-            Self::Pull => "pull",
+            Self::Pull | Self::List => "pull",
             Self::Push => "push",
             Self::Delete => "delete",
             Self::All => "*",
@@ -173,6 +227,12 @@ impl fmt::Display for Access {
         write!(f, "{}:{}:{}", self.resource.kind(), self.resource.name(), self.action.as_str())
     }
 }
+
+/// Repositories and the class that the caller's token has them in: `plugin` for a scope of `repository(plugin)`,
+/// empty where the scope has none, which means `image`. An access controller that knows them leaves them among the
+/// extensions of its [`Grant`].
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct GrantedClasses(pub Vec<(String, String)>);
 
 /// How a client can prove who it is: one `WWW-Authenticate` challenge (RFC 9110, section 11.6.1).
 #[derive(Debug, Clone, PartialEq, Eq)]

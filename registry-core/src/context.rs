@@ -1,8 +1,14 @@
 //! Who asks, and from where.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use http::{Extensions, Method};
+use serde_json::Value;
+
+use crate::access::Visibility;
 
 /// What is known about the request that an operation serves. Data, not a service locator.
 ///
@@ -32,6 +38,8 @@ pub struct RequestContext {
     pub host: Option<String>,
     /// What the client says it is.
     pub user_agent: Option<String>,
+    /// Which repositories the caller learns of in lists; `None` for all.
+    pub visible: Option<Arc<dyn Visibility>>,
     /// Values of access controllers and embedders, by type.
     pub extensions: Extensions,
 }
@@ -54,6 +62,13 @@ impl RequestContext {
         self
     }
 
+    /// Sets which repositories the caller learns of in lists.
+    #[must_use]
+    pub fn with_visible(mut self, visible: Option<Arc<dyn Visibility>>) -> Self {
+        self.visible = visible;
+        self
+    }
+
     /// Sets the values of access controllers and embedders.
     #[must_use]
     pub fn with_extensions(mut self, extensions: Extensions) -> Self {
@@ -63,16 +78,43 @@ impl RequestContext {
 }
 
 /// A user or machine that an access controller has recognized.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Principal {
     /// The name, as it appears in logs, events and quotas.
     pub name: String,
+    /// The groups it is in, as far as whoever recognized it knows.
+    pub groups: Vec<String>,
+    /// What else is known about it, such as the claims of an identity token.
+    pub claims: BTreeMap<String, Value>,
+    /// How it was recognized: `htpasswd`, `token`, `certificate`, or a word of an embedder's own.
+    pub method: Cow<'static, str>,
 }
 
 impl Principal {
     /// A principal of this name.
     pub fn new(name: impl Into<String>) -> Self {
-        Self { name: name.into() }
+        Self { name: name.into(), ..Self::default() }
+    }
+
+    /// Puts it into these groups too.
+    #[must_use]
+    pub fn with_groups(mut self, groups: impl IntoIterator<Item = String>) -> Self {
+        self.groups.extend(groups);
+        self
+    }
+
+    /// Adds what else is known.
+    #[must_use]
+    pub fn with_claims(mut self, claims: impl IntoIterator<Item = (String, Value)>) -> Self {
+        self.claims.extend(claims);
+        self
+    }
+
+    /// Says how it was recognized.
+    #[must_use]
+    pub fn with_method(mut self, method: impl Into<Cow<'static, str>>) -> Self {
+        self.method = method.into();
+        self
     }
 }

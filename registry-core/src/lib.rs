@@ -71,7 +71,9 @@ mod tags;
 mod text;
 mod uploads;
 
-pub use access::{AccessController, AuthError, AuthRequest, Challenge, Grant};
+pub use access::{
+    AccessController, AuthError, AuthRequest, Challenge, ClientCertificate, Grant, GrantedClasses, Visibility,
+};
 pub use blobs::{Blob, BlobBody, BlobStore, GetBlob};
 pub use context::{Principal, RequestContext};
 pub use descriptor::{Descriptor, MediaType};

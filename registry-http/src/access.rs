@@ -1,7 +1,7 @@
 //! What each route needs, and how a refusal is rendered.
 
 use http::header::WWW_AUTHENTICATE;
-use http::{Extensions, HeaderMap, HeaderValue, Response};
+use http::{HeaderValue, Response};
 use registry_core::access::{Access, Action, Resource};
 use registry_core::{AccessController, AuthError, AuthRequest, Challenge, Error, ErrorCode, Grant};
 use serde_json::json;
@@ -20,8 +20,8 @@ pub fn accesses(route: &Route) -> (Vec<Access>, Vec<Access>) {
     let required = match route {
         Route::Base => Vec::new(),
         Route::Catalog { .. } => vec![Access { resource: Resource::Catalog, action: Action::All }],
-        Route::Tags { name, .. }
-        | Route::GetManifest { name, .. }
+        Route::Tags { name, .. } => vec![Access::repository(name, Action::List)],
+        Route::GetManifest { name, .. }
         | Route::Referrers { name, .. }
         | Route::GetBlob { name, .. }
         | Route::UploadStatus { name, .. } => vec![Access::repository(name, Action::Pull)],
@@ -53,16 +53,9 @@ pub fn accesses(route: &Route) -> (Vec<Access>, Vec<Access>) {
 /// The response to send: 401 with challenges, 403, or 500 or 503 if the controller failed.
 pub async fn authorize(
     controller: &dyn AccessController,
-    headers: &HeaderMap,
-    required: &[Access],
-    optional: &[Access],
-    connection: &Extensions,
+    request: &AuthRequest<'_>,
 ) -> Result<Grant, Response<Body>> {
-    let request = AuthRequest::new(headers, required, optional, connection);
-    match controller.authorize(&request).await {
-        Ok(grant) => Ok(grant),
-        Err(error) => Err(refusal(error, required)),
-    }
+    controller.authorize(request).await.map_err(|error| refusal(error, request.required))
 }
 
 fn refusal(error: AuthError, required: &[Access]) -> Response<Body> {
@@ -72,6 +65,7 @@ fn refusal(error: AuthError, required: &[Access]) -> Response<Body> {
             let detail = required.iter().map(|access| {
                 json!({
                     "Type": access.resource.kind(),
+                    "Class": "",
                     "Name": access.resource.name(),
                     "Action": access.action.as_str(),
                 })

@@ -15,7 +15,7 @@ use http_body_util::BodyExt;
 use http_body_util::combinators::UnsyncBoxBody;
 use registry_core::access::Access;
 use registry_core::{
-    AccessController, BoxError, Error, ErrorCode, Grant, Namespace, Repository, RequestContext,
+    AccessController, AuthRequest, BoxError, Error, ErrorCode, Grant, Namespace, Repository, RequestContext,
 };
 use tower_service::Service;
 use tracing::Instrument;
@@ -166,8 +166,8 @@ impl Shared {
         request_log::record_route(&route);
         let (required, optional) = accesses(&route);
         let access = Arc::clone(&self.access);
-        let grant = authorize(access.as_ref(), &parts.headers, &required, &optional, &parts.extensions).await;
-        let grant = match grant {
+        let asked = AuthRequest::new(&parts, &required, &optional);
+        let grant = match authorize(access.as_ref(), &asked).await {
             Ok(grant) => grant,
             Err(response) => return response,
         };
@@ -197,8 +197,11 @@ pub fn request_context(
     parts: &Parts,
     grant: Grant,
 ) -> (RequestContext, Vec<Access>) {
-    let Grant { principal, optional, extensions, .. } = grant;
-    let mut context = RequestContext::new(request_id).with_principal(principal).with_extensions(extensions);
+    let Grant { principal, optional, visible, extensions, .. } = grant;
+    let mut context = RequestContext::new(request_id)
+        .with_principal(principal)
+        .with_visible(visible)
+        .with_extensions(extensions);
     // An IPv4 address as such, also where a socket for both families took the connection.
     context.client_addr = parts.extensions.get::<SocketAddr>().map(|peer| peer.ip().to_canonical());
     context.peer = parts.extensions.get::<SocketAddr>().copied();

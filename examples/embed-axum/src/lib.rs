@@ -22,7 +22,7 @@ use axum::routing::{delete, get};
 use http::{Response, StatusCode};
 use registry::Registry;
 use registry::core::access::{Access, Action, Resource};
-use registry::core::{Error, RepositoryName};
+use registry::core::{AuthRequest, Error, RepositoryName};
 use registry::http::{Body, HttpOptions, authorize, error_response};
 
 pub use access::AdminToken;
@@ -56,9 +56,10 @@ async fn remove_repository(
     Path(name): Path<String>,
     request: Request,
 ) -> Response<Body> {
-    let access = registry.access_controller().as_ref();
-    let connection = request.extensions();
-    if let Err(refusal) = authorize(access, request.headers(), &[administration()], &[], connection).await {
+    let (parts, _) = request.into_parts();
+    let asked = [administration()];
+    let asked = AuthRequest::new(&parts, &asked, &[]);
+    if let Err(refusal) = authorize(registry.access_controller().as_ref(), &asked).await {
         return refusal;
     }
     match remove(&registry, &name).await {

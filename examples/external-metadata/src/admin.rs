@@ -17,8 +17,10 @@ use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response};
 use registry::Registry;
 use registry::core::access::{Access, Action, Resource};
-use registry::core::{BoxError, Error, ErrorCode, Reference, RepositoryName, RequestContext, Result, Tag};
-use registry::http::{Body, RegistryService, authorize, error_response};
+use registry::core::{
+    AuthRequest, BoxError, Error, ErrorCode, Reference, RepositoryName, RequestContext, Result, Tag,
+};
+use registry::http::{Body, RegistryService, authorize, error_response, request_context};
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
@@ -63,8 +65,8 @@ async fn context(
     let resource = Resource::Custom { kind: kind.to_owned(), name: name.to_owned() };
     let required = [Access { resource, action }];
     let controller = registry.access_controller().as_ref();
-    let grant = authorize(controller, &parts.headers, &required, &[], &parts.extensions).await?;
-    Ok(RequestContext::new("admin").with_principal(grant.principal).with_extensions(grant.extensions))
+    let grant = authorize(controller, &AuthRequest::new(parts, &required, &[])).await?;
+    Ok(request_context("admin", parts, grant).0)
 }
 
 fn rendered(result: Result<Value>) -> Response<Body> {
