@@ -7,6 +7,7 @@
 //! |---|---|---|
 //! | storage driver | [`driver_tests!`](crate::driver_tests) | `(Arc<dyn StorageDriver>, guard)` |
 //! | namespace | [`namespace_tests!`](crate::namespace_tests) | `(Arc<dyn Namespace>, guard)` |
+//! | access controller | [`access_tests!`](crate::access_tests) | `(access::Subject, guard)` |
 //! | HTTP API | [`wire_tests!`](crate::wire_tests) | `(service, guard)` |
 //! | a failing store | [`fault_tests!`](crate::fault_tests) | a driver, and a namespace over it |
 //!
@@ -26,6 +27,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a case reports a violation by panicking")]
 
+pub mod access;
 pub mod content;
 pub mod data;
 pub mod driver;
