@@ -68,6 +68,15 @@ fn word(text: &str, quoted: bool) -> String {
     if is_plain(text, quoted) {
         return text.to_owned();
     }
-    // The form of JSON is one of the forms of YAML.
-    serde_json::Value::from(text).to_string()
+    // The form of JSON is one of the forms of YAML, but for characters that only JSON has as they are.
+    let mut quoted = String::new();
+    for c in serde_json::Value::from(text).to_string().chars() {
+        match c {
+            '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}' => {
+                quoted.push_str(&format!("\\u{:04x}", u32::from(c)));
+            }
+            c => quoted.push(c),
+        }
+    }
+    quoted
 }
