@@ -26,6 +26,8 @@ inside() { chroot "$root" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_
 inside_sh() { inside bash -euc "$1"; }
 
 [[ $(inside dpkg -s registry 2>/dev/null || true) == '' ]] || fail "the package is installed on this machine; nothing could be told"
+# What another registry left on this machine is not there in the layer.
+rm -rf "$root/var/lib/registry" "$root/etc/registry"
 inside dpkg --install /tmp/registry.deb
 [[ $(inside stat -c '%U:%G %a' /etc/registry/config.yml) == 'root:registry 640' ]] || fail "owner and mode of config.yml"
 [[ $(inside stat -c '%U:%G %a' /var/lib/registry) == 'registry:registry 750' ]] || fail "owner and mode of the store"
