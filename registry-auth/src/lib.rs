@@ -8,6 +8,10 @@
 //! | Name in a configuration | Controller | Who may do what |
 //! |---|---|---|
 //! | `none` | [`Anonymous`] | everybody everything |
+//! | `htpasswd` | `Htpasswd` | everything, users in a file |
+//! | `token` | `Token` | what a token says that a trusted key signed |
+//! | `silly` | `Silly` | everything, whoever sends any `Authorization` |
+//! | | `policy::Policy` | what rules say, around one that says who a caller is |
 //!
 //! ```
 //! use http::Request;
@@ -26,6 +30,26 @@
 //! ```
 
 mod anonymous;
+#[cfg(feature = "audit")]
+pub mod audit;
+#[cfg(feature = "htpasswd")]
+mod basic;
+#[cfg(feature = "certificate")]
+mod certificate;
+#[cfg(feature = "htpasswd")]
+mod htpasswd;
+#[cfg(feature = "issuer")]
+pub mod issuer;
+#[cfg(feature = "jose")]
+mod jose;
+#[cfg(feature = "oidc")]
+pub mod oidc;
+#[cfg(feature = "policy")]
+pub mod policy;
+#[cfg(feature = "silly")]
+mod silly;
+#[cfg(feature = "token")]
+mod token;
 
 use std::sync::Arc;
 
@@ -33,6 +57,16 @@ use registry_core::{AccessController, BuildError, Factories, Options};
 use serde::Deserialize;
 
 pub use anonymous::Anonymous;
+#[cfg(feature = "certificate")]
+pub use certificate::{CertificateGroups, CertificateName, Certificates};
+#[cfg(feature = "htpasswd")]
+pub use htpasswd::{Busy, Htpasswd, HtpasswdError, NewUser, Passwords, provision};
+#[cfg(feature = "jose")]
+pub use jose::SigningAlgorithm;
+#[cfg(feature = "silly")]
+pub use silly::Silly;
+#[cfg(feature = "token")]
+pub use token::{KeysError, Token, TokenOptions, TrustedKeys};
 
 /// The name under which [`Anonymous`] is registered.
 const NONE: &str = "none";

@@ -56,10 +56,15 @@ impl Subject {
         self.controller.authorize(&AuthRequest::new(parts, required, optional)).await
     }
 
+    /// What the bearer is granted who asks for what they may do.
+    async fn let_in(&self) -> Grant {
+        let required = std::slice::from_ref(&self.may);
+        self.ask(&self.credentials, required, &[]).await.expect("credentials that are good are granted")
+    }
+
     /// Asserts that a request is refused, and not because the controller failed.
     async fn refuses(&self, parts: &Parts, what: &str) {
-        let required = [self.may.clone()];
-        match self.ask(parts, &required, &[]).await {
+        match self.ask(parts, std::slice::from_ref(&self.may), &[]).await {
             Err(AuthError::Failed { source, .. }) => panic!("{what} made the controller fail: {source}"),
             Err(_) => {}
             Ok(grant) => panic!("{what} was granted: {grant:?}"),
@@ -118,7 +123,7 @@ fn nothing() -> Parts {
 
 /// Whoever proves who they are is granted what they may do, and named.
 pub async fn the_bearer_of_credentials_is_let_in(subject: Subject) {
-    let grant = subject.ask(&subject.credentials, &[subject.may.clone()], &[]).await.expect("is granted");
+    let grant = subject.let_in().await;
     assert_eq!(grant.principal.map(|principal| principal.name), subject.principal);
     // A request that needs nothing, such as GET /v2/, needs good credentials all the same, and these are.
     subject.ask(&subject.credentials, &[], &[]).await.expect("good credentials");
@@ -127,7 +132,7 @@ pub async fn the_bearer_of_credentials_is_let_in(subject: Subject) {
 /// What was remembered of the first request changes nothing for the next.
 pub async fn the_same_credentials_are_good_again(subject: Subject) {
     for _ in 0..3 {
-        let grant = subject.ask(&subject.credentials, &[subject.may.clone()], &[]).await.expect("is granted");
+        let grant = subject.let_in().await;
         assert_eq!(grant.principal.map(|principal| principal.name), subject.principal);
         subject.refuses(&nothing(), "a request without credentials").await;
     }
@@ -135,7 +140,10 @@ pub async fn the_same_credentials_are_good_again(subject: Subject) {
 
 /// Without credentials: refused with at least one well-formed challenge (RFC 9110, section 11.6.1).
 pub async fn a_stranger_is_told_how_to_prove_who_they_are(subject: Subject) {
-    let error = subject.ask(&nothing(), &[subject.may.clone()], &[]).await.expect_err("nobody has no access");
+    let error = subject
+        .ask(&nothing(), std::slice::from_ref(&subject.may), &[])
+        .await
+        .expect_err("nobody has no access");
     let AuthError::Unauthorized { challenges, .. } = error else {
         panic!("expected a challenge, got {error:?}")
     };
@@ -169,19 +177,20 @@ pub async fn what_is_optional_is_left_out_and_refuses_nothing(subject: Subject) 
     let (required, optional) = ([subject.may.clone()], [may_not, subject.may.clone()]);
     let grant =
         subject.ask(&subject.credentials, &required, &optional).await.expect("what is required is allowed");
-    assert_eq!(grant.optional, [subject.may.clone()]);
+    assert_eq!(grant.optional, [subject.may]);
 }
 
 /// `Grant::optional` is a part of what was asked for.
 pub async fn nothing_is_granted_that_was_not_asked_for(subject: Subject) {
-    let grant = subject.ask(&subject.credentials, &[subject.may.clone()], &[]).await.expect("is granted");
+    let grant = subject.let_in().await;
     assert_eq!(grant.optional, []);
     let unheard_of = Access {
         resource: Resource::Custom { kind: "unheard-of".into(), name: "*".into() },
         action: Action::Custom("*".into()),
     };
     let optional = [unheard_of];
-    if let Ok(grant) = subject.ask(&subject.credentials, &[subject.may.clone()], &optional).await {
+    if let Ok(grant) = subject.ask(&subject.credentials, std::slice::from_ref(&subject.may), &optional).await
+    {
         assert!(grant.optional.iter().all(|access| optional.contains(access)), "{grant:?}");
     }
 }
@@ -276,7 +285,7 @@ pub async fn many_at_once_are_told_apart(subject: Subject) {
         let subject = subject.clone();
         tasks.spawn(async move {
             if index % 2 == 0 {
-                let grant = subject.ask(&subject.credentials, &[subject.may.clone()], &[]).await.unwrap();
+                let grant = subject.let_in().await;
                 assert_eq!(grant.principal.map(|principal| principal.name), subject.principal);
             } else {
                 subject.refuses(&nothing(), "a request without credentials").await;
@@ -297,11 +306,9 @@ pub fn repository(name: &str, action: Action) -> Access {
 mod tests {
     #[test]
     fn every_case_is_in_the_list() {
-        for (file, cases) in __access_cases!(__names {}) {
-            let source =
-                std::fs::read_to_string(format!("{}/src/{file}", env!("CARGO_MANIFEST_DIR"))).unwrap();
-            let source = source.replace("pub async fn check", "async fn check");
-            crate::suite::tests::assert_listed(file, &source, cases);
-        }
+        let [(file, cases)] = __access_cases!(__names {});
+        let source = std::fs::read_to_string(format!("{}/src/{file}", env!("CARGO_MANIFEST_DIR"))).unwrap();
+        let source = source.replace("pub async fn check", "async fn check");
+        crate::suite::tests::assert_listed(file, &source, cases);
     }
 }

@@ -90,6 +90,12 @@ pub trait Visibility: fmt::Debug + Send + Sync + 'static {
     /// Whether the caller may know that there is a repository of this name. Asked once for each name of a list, so
     /// it does not wait for anything.
     fn shows(&self, name: &RepositoryName) -> bool;
+
+    /// Names such that all that is shown is one of them or below one, if that is known: `team` for `team/**`. A
+    /// list then passes over the rest without reading it.
+    fn among(&self) -> Option<Vec<RepositoryName>> {
+        None
+    }
 }
 
 /// That a request may go on, and as whom.
@@ -261,6 +267,23 @@ pub enum AuthError {
         /// Which rule says so.
         reason: Cow<'static, str>,
     },
+    /// One of the others, for a caller who is known: logs can then say who was turned away.
+    #[error("{error}")]
+    For {
+        /// Who.
+        principal: Box<Principal>,
+        /// Why.
+        #[source]
+        error: Box<Self>,
+    },
+    /// The caller is known and may not even learn that there is such a repository: 404, as if there were none.
+    #[error("hidden: {reason}")]
+    Hidden {
+        /// Which it is.
+        repository: RepositoryName,
+        /// Which rule says so, for the log alone.
+        reason: Cow<'static, str>,
+    },
     /// An error for the client, with a code of its own.
     #[error(transparent)]
     Other(Error),
@@ -273,4 +296,44 @@ pub enum AuthError {
         #[source]
         source: BoxError,
     },
+}
+
+impl AuthError {
+    /// The same for a caller who is known.
+    #[must_use]
+    pub fn with_principal(self, principal: Option<Principal>) -> Self {
+        match principal {
+            Some(principal) => Self::For { principal: Box::new(principal), error: Box::new(self) },
+            None => self,
+        }
+    }
+
+    /// Who was turned away, if that is known.
+    pub fn principal(&self) -> Option<&Principal> {
+        match self {
+            Self::For { principal, .. } => Some(principal),
+            _ => None,
+        }
+    }
+
+    /// Why, without who.
+    pub fn reason(&self) -> Cow<'_, str> {
+        match self {
+            Self::For { error, .. } => error.reason(),
+            Self::Unauthorized { reason, .. } | Self::Denied { reason } | Self::Hidden { reason, .. } => {
+                Cow::Borrowed(reason)
+            }
+            Self::Other(error) => error.to_string().into(),
+            Self::Failed { source, .. } => source.to_string().into(),
+        }
+    }
+
+    /// The error itself, without who met it.
+    #[must_use]
+    pub fn into_inner(self) -> Self {
+        match self {
+            Self::For { error, .. } => error.into_inner(),
+            other => other,
+        }
+    }
 }

@@ -26,7 +26,7 @@
 //! | which blobs a repository shows | [`BlobDescriptorsLayer`] |
 //! | what is remembered about content | [`DescriptorCache`] |
 //! | who may do what | [`AccessController`] |
-//! | who hears of it | [`EventSink`] |
+//! | who hears of it | [`EventSink`], [`AuditSink`] |
 //!
 //! A middleware that forbids one thing and forwards the rest:
 //!
@@ -49,6 +49,7 @@
 //! ```
 
 pub mod access;
+mod audit;
 mod blobs;
 mod context;
 mod descriptor;
@@ -57,11 +58,13 @@ mod digest;
 mod driver;
 mod error;
 pub mod events;
+mod glob;
 mod hook;
 pub mod manifest;
 mod manifests;
 mod name;
 mod namespace;
+mod network;
 mod page;
 mod plugin;
 mod range;
@@ -74,6 +77,7 @@ mod uploads;
 pub use access::{
     AccessController, AuthError, AuthRequest, Challenge, ClientCertificate, Grant, GrantedClasses, Visibility,
 };
+pub use audit::{AuditOperation, AuditRecord, AuditSink};
 pub use blobs::{Blob, BlobBody, BlobStore, GetBlob};
 pub use context::{Principal, RequestContext};
 pub use descriptor::{Descriptor, MediaType};
@@ -88,11 +92,13 @@ pub use driver::{
 };
 pub use error::{BoxError, CodedError, Error, ErrorCode, Result, StorageError, WireError};
 pub use events::{Event, EventSink, EventTarget};
+pub use glob::Glob;
 pub use hook::{RegistryMiddleware, RepositoryMiddleware, StorageMiddleware};
 pub use manifest::ManifestDocument;
 pub use manifests::{Manifest, ManifestStore, PutManifest, ReferrerFilter};
 pub use name::{Reference, RepositoryName, Tag, UploadId};
 pub use namespace::{GlobalBlobs, Namespace, RepositoryRemover};
+pub use network::Network;
 pub use page::{Page, PageRequest};
 pub use plugin::{BuildError, Factories, Factory, Options};
 pub use range::{ByteRange, RangeNotSatisfiable};
@@ -121,6 +127,8 @@ struct DynCompatible(
     Box<dyn DescriptorCache>,
     Box<dyn AccessController>,
     Box<dyn EventSink>,
+    Box<dyn AuditSink>,
+    Box<dyn Visibility>,
     Box<dyn StorageMiddleware>,
     Box<dyn RegistryMiddleware>,
     Box<dyn RepositoryMiddleware>,

@@ -4,7 +4,7 @@ use http::header::WWW_AUTHENTICATE;
 use http::{HeaderValue, Response};
 use registry_core::access::{Access, Action, Resource};
 use registry_core::{AccessController, AuthError, AuthRequest, Challenge, Error, ErrorCode, Grant};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::body::Body;
 use crate::error::{chain, error_response};
@@ -55,30 +55,24 @@ pub async fn authorize(
     controller: &dyn AccessController,
     request: &AuthRequest<'_>,
 ) -> Result<Grant, Response<Body>> {
-    controller.authorize(request).await.map_err(|error| refusal(error, request.required))
+    controller.authorize(request).await.map_err(|error| refusal(error, request.required, request.optional))
 }
 
-fn refusal(error: AuthError, required: &[Access]) -> Response<Body> {
-    match error {
+/// The response to a refusal.
+pub(crate) fn refusal(error: AuthError, required: &[Access], optional: &[Access]) -> Response<Body> {
+    match error.into_inner() {
         AuthError::Unauthorized { reason, challenges } => {
             tracing::debug!(%reason, "not authorized");
-            let detail = required.iter().map(|access| {
-                json!({
-                    "Type": access.resource.kind(),
-                    "Class": "",
-                    "Name": access.resource.name(),
-                    "Action": access.action.as_str(),
-                })
-            });
             let code = ErrorCode::UNAUTHORIZED;
-            let detail = json!(detail.collect::<Vec<_>>());
-            let mut response = error_response(&Error::coded_with(code, code.message(), Some(detail), None));
+            let detail = Some(asked_for(required, optional));
+            let mut response = error_response(&Error::coded_with(code, code.message(), detail, None));
             for challenge in &challenges {
                 response.headers_mut().append(WWW_AUTHENTICATE, challenge_header(challenge));
             }
             response
         }
         AuthError::Denied { reason } => error_response(&Error::Denied { reason }),
+        AuthError::Hidden { repository, .. } => error_response(&Error::NameUnknown { repository }),
         AuthError::Other(error) => error_response(&error),
         AuthError::Failed { retry, source } => {
             let code = if retry { ErrorCode::UNAVAILABLE } else { ErrorCode::UNKNOWN };
@@ -87,6 +81,25 @@ fn refusal(error: AuthError, required: &[Access]) -> Response<Body> {
         }
         _ => error_response(&Error::coded(ErrorCode::UNKNOWN)),
     }
+}
+
+/// What would be granted with credentials, as Distribution says it: the source of a mount is among it, and `null` is
+/// nothing.
+fn asked_for(required: &[Access], optional: &[Access]) -> Value {
+    let sources = optional.iter().filter(|access| matches!(access.resource, Resource::Repository(_)));
+    let asked: Vec<Value> = required
+        .iter()
+        .chain(sources)
+        .map(|access| {
+            json!({
+                "Type": access.resource.kind(),
+                "Class": "",
+                "Name": access.resource.name(),
+                "Action": access.action.as_str(),
+            })
+        })
+        .collect();
+    if asked.is_empty() { Value::Null } else { Value::Array(asked) }
 }
 
 /// A challenge as the value of `WWW-Authenticate` (RFC 9110, section 11.6.1): all parameters quoted.
@@ -105,6 +118,8 @@ pub fn challenge_header(challenge: &Challenge) -> HeaderValue {
 
 #[cfg(test)]
 mod tests {
+    use registry_core::RepositoryName;
+
     use super::*;
 
     #[test]
@@ -156,5 +171,22 @@ mod tests {
             params: vec![("realm".into(), "a\"b\\c\r\nX: y".to_owned()), ("service".into(), "s".to_owned())],
         };
         assert_eq!(challenge_header(&challenge), r#"Bearer realm="a\"b\\cX: y",service="s""#);
+    }
+
+    #[test]
+    fn a_refusal_says_what_was_asked_for_as_distribution_does() {
+        let one = |name: &str, action: &str| json!({ "Type": "repository", "Class": "", "Name": name, "Action": action });
+        let (name, from) = (RepositoryName::parse("a/b").unwrap(), RepositoryName::parse("c").unwrap());
+        let pull = Access::repository(&name, Action::Pull);
+        let source = Access::repository(&from, Action::Pull);
+        let anywhere = Access { resource: Resource::AnyBlob, action: Action::Pull };
+        assert_eq!(asked_for(&[], &[]), Value::Null);
+        assert_eq!(
+            asked_for(std::slice::from_ref(&pull), &[source]),
+            json!([one("a/b", "pull"), one("c", "pull")])
+        );
+        assert_eq!(asked_for(&[pull], &[anywhere]), json!([one("a/b", "pull")]));
+        let tags = Access::repository(&name, Action::List);
+        assert_eq!(asked_for(&[tags], &[]), json!([one("a/b", "pull")]));
     }
 }

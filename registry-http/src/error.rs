@@ -1,6 +1,6 @@
 //! The only writer of the error envelope (distribution specification, "Error Codes").
 
-use http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE};
+use http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use registry_core::{Error, WireError};
 use serde_json::{Value, json};
@@ -30,15 +30,17 @@ impl Failure {
 
 /// The response to an error: the status of its first entry and the envelope as JSON.
 ///
-/// Failures of our own, with a status of 500 or above, are logged here with their causes; the client is
-/// told the code's fixed message and nothing else.
+/// Failures of our own, with a status of 500 or above, are logged with their causes, once: by the line of
+/// [`RequestLog`](crate::RequestLog), or when the response goes away without one. The client is told the
+/// code's fixed message and nothing else.
 pub fn error_response(error: &Error) -> Response<Body> {
-    if error.code().status().is_server_error() {
-        tracing::error!(error = chain(error), code = error.code().id(), "request failed");
-    } else {
+    let mut response = wire_response(&error.wire());
+    if !error.code().status().is_server_error() {
         tracing::debug!(%error, code = error.code().id(), "request refused");
+    } else if let Some(reported) = response.extensions_mut().get_mut::<Reported>() {
+        reported.caused_by(chain(error));
     }
-    wire_response(&error.wire())
+    response
 }
 
 /// The response that consists of these entries of the envelope.
@@ -61,6 +63,10 @@ pub fn wire_response(errors: &[WireError]) -> Response<Body> {
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response.headers_mut().insert(CONTENT_LENGTH, value(body.len().to_string()));
     *response.body_mut() = body.into();
+    if status == StatusCode::TOO_MANY_REQUESTS {
+        // Whoever says so has let the client wait already; without a time some clients try again at once.
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    }
     if let Some(error) = errors.first() {
         response.extensions_mut().insert(Reported::new(error));
     }
@@ -96,4 +102,18 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
         source = cause.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use registry_core::ErrorCode;
+
+    use super::*;
+
+    #[test]
+    fn who_asks_too_often_is_told_when_to_come_again() {
+        let of = |code| error_response(&Error::coded(code)).headers().get(RETRY_AFTER).cloned();
+        assert_eq!(of(ErrorCode::TOOMANYREQUESTS).unwrap(), "1");
+        assert_eq!(of(ErrorCode::DENIED), None);
+    }
 }

@@ -12,6 +12,7 @@
 //! |---|---|
 //! | `route.rs` | which endpoint a request means: method, path and query to [`Route`] and back |
 //! | `access.rs` | what each route needs; challenges |
+//! | `audit.rs` | what is recorded of a request for an [`AuditSink`](registry_core::AuditSink) |
 //! | `service.rs` | parse, authorize, dispatch, render |
 //! | `handlers/` | one file for each slice of the API |
 //! | `error.rs` | the only writer of the error envelope |
@@ -24,6 +25,7 @@
 //! checks, the same context and the same envelope.
 
 mod access;
+mod audit;
 mod body;
 mod conditional;
 mod error;

@@ -1,6 +1,9 @@
 //! How the service is set up.
 
+use std::sync::Arc;
+
 use http::{HeaderMap, HeaderName, HeaderValue};
+use registry_core::AuditSink;
 
 use crate::location::Locations;
 
@@ -22,6 +25,8 @@ pub struct HttpOptions {
     pub catalog_max_entries: usize,
     /// The most tags on a page that a client asks for.
     pub tags_max: usize,
+    /// Who hears of every request.
+    pub audit: Option<Arc<dyn AuditSink>>,
 }
 
 impl HttpOptions {
@@ -82,6 +87,13 @@ impl HttpOptions {
         self.tags_max = tags.max(1);
         self
     }
+
+    /// Tells `sink` of every request for an endpoint, once, when the answer is known; refused ones too.
+    #[must_use]
+    pub fn with_audit(mut self, sink: Option<Arc<dyn AuditSink>>) -> Self {
+        self.audit = sink;
+        self
+    }
 }
 
 impl Default for HttpOptions {
@@ -94,6 +106,7 @@ impl Default for HttpOptions {
             read_only: false,
             catalog_max_entries: 1000,
             tags_max: 1000,
+            audit: None,
         }
     }
 }

@@ -3,6 +3,8 @@
 //! The names are those of Distribution, so that whatever reads its logs reads ours.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use http::header::{CONTENT_TYPE, HOST, REFERER, USER_AGENT};
@@ -128,21 +130,60 @@ pub fn loggable_target(uri: &Uri) -> String {
 /// The first entry of an error's envelope, left among the extensions of a response for the log.
 #[derive(Debug, Clone)]
 pub(crate) struct Reported {
+    id: &'static str,
     code: String,
     message: String,
     detail: Option<String>,
+    cause: Option<Arc<Cause>>,
+}
+
+/// What a failure of ours came from, which no client is told. It is logged with the line that ends the request;
+/// if nobody writes one, when it is dropped.
+#[derive(Debug)]
+struct Cause {
+    text: String,
+    code: &'static str,
+    span: Span,
+    logged: AtomicBool,
+}
+
+impl Drop for Cause {
+    fn drop(&mut self) {
+        if !*self.logged.get_mut() {
+            let Self { text, code, span, .. } = self;
+            tracing::error!(parent: &*span, error = text.as_str(), code = *code, "request failed");
+        }
+    }
 }
 
 impl Reported {
     pub(crate) fn new(error: &WireError) -> Self {
         Self {
+            id: error.code.id(),
             code: error.code.id().to_ascii_lowercase().replace('_', " "),
             message: error.message.to_string(),
             detail: error.detail.as_ref().map(|detail| match detail {
                 serde_json::Value::String(text) => text.clone(),
                 other => other.to_string(),
             }),
+            cause: None,
         }
+    }
+
+    /// Adds what the failure came from.
+    pub(crate) fn caused_by(&mut self, text: String) {
+        let logged = AtomicBool::new(false);
+        self.cause = Some(Arc::new(Cause { text, code: self.id, span: Span::current(), logged }));
+    }
+
+    /// The error code as it is on the wire.
+    pub(crate) fn id(&self) -> &'static str {
+        self.id
+    }
+
+    /// What says most about why.
+    pub(crate) fn reason(&self) -> &str {
+        self.detail.as_deref().unwrap_or(&self.message)
     }
 }
 
@@ -198,6 +239,12 @@ impl RequestLog {
         let content_type = self.content_type.as_ref().and_then(|value| value.to_str().ok());
         let duration = go_duration(self.started.elapsed());
         let error = self.error.as_ref().filter(|_| !expected);
+        let cause = error.and_then(|error| error.cause.as_deref());
+        if let Some(cause) = cause {
+            cause.logged.store(true, Ordering::Relaxed);
+        }
+        let detail = error.and_then(|error| error.detail.as_deref());
+        let detail = detail.or_else(|| cause.map(|cause| cause.text.as_str()));
         macro_rules! line {
             ($level:ident, $text:literal) => {
                 tracing::$level!(
@@ -208,7 +255,7 @@ impl RequestLog {
                     http.response.duration = duration,
                     err.code = error.map(|error| error.code.as_str()),
                     err.message = error.map(|error| error.message.as_str()),
-                    err.detail = error.and_then(|error| error.detail.as_deref()),
+                    err.detail = detail,
                     $text
                 )
             };

@@ -20,7 +20,8 @@ use registry_core::{
 use tower_service::Service;
 use tracing::Instrument;
 
-use crate::access::{accesses, authorize};
+use crate::access::{accesses, refusal};
+use crate::audit::{Audit, Refused};
 use crate::body::Body;
 use crate::error::{Failure, error_response, method_not_allowed, options};
 use crate::handlers;
@@ -167,24 +168,38 @@ impl Shared {
         let (required, optional) = accesses(&route);
         let access = Arc::clone(&self.access);
         let asked = AuthRequest::new(&parts, &required, &optional);
-        let grant = match authorize(access.as_ref(), &asked).await {
+        let grant = match access.authorize(&asked).await {
             Ok(grant) => grant,
-            Err(response) => return response,
+            Err(error) => {
+                // Before the error is taken apart: the log wants to know more than the client is told.
+                let refused = self.options.audit.as_deref().map(|sink| (sink, Refused::new(&error)));
+                let response = refusal(error, &required, &optional);
+                if let Some((sink, refused)) = refused {
+                    refused.record(sink, &route, &request_id, &parts, &response);
+                }
+                return response;
+            }
         };
         if let Some(principal) = &grant.principal {
             request_log::record_user(&principal.name);
         }
         let (mut context, granted) = request_context(request_id, &parts, grant);
         context.url_base = Some(self.options.locations.base(&parts, &self.options.prefix));
-        let call = Call { shared: self, context: Arc::new(context), parts, granted };
-        match handlers::dispatch(call, route, body).await {
+        let context = Arc::new(context);
+        let audit = self.options.audit.as_ref().map(|sink| Audit::begin(sink, &route, &context, &parts));
+        let call = Call { shared: self, context, parts, granted };
+        let response = match handlers::dispatch(call, route, body).await {
             Ok(response) => response,
             Err(Failure { error, headers }) => {
                 let mut response = error_response(&error);
                 response.headers_mut().extend(headers);
                 response
             }
+        };
+        if let Some(audit) = audit {
+            audit.answered(&response);
         }
+        response
     }
 }
 
@@ -198,10 +213,16 @@ pub fn request_context(
     grant: Grant,
 ) -> (RequestContext, Vec<Access>) {
     let Grant { principal, optional, visible, extensions, .. } = grant;
-    let mut context = RequestContext::new(request_id)
+    let context = observed(request_id, parts)
         .with_principal(principal)
         .with_visible(visible)
         .with_extensions(extensions);
+    (context, optional)
+}
+
+/// What a request says about itself, whoever sent it.
+pub(crate) fn observed(request_id: impl Into<String>, parts: &Parts) -> RequestContext {
+    let mut context = RequestContext::new(request_id);
     // An IPv4 address as such, also where a socket for both families took the connection.
     context.client_addr = parts.extensions.get::<SocketAddr>().map(|peer| peer.ip().to_canonical());
     context.peer = parts.extensions.get::<SocketAddr>().copied();
@@ -212,7 +233,7 @@ pub fn request_context(
     context.host = host.map(str::to_owned);
     let agent = parts.headers.get(USER_AGENT).and_then(|agent| agent.to_str().ok());
     context.user_agent = agent.map(str::to_owned);
-    (context, optional)
+    context
 }
 
 /// Who the client is according to the proxies before us: the first address of `X-Forwarded-For`, or else

@@ -107,6 +107,9 @@ names! {
     EVENTS_DROPPED = "registry_notifications_dropped_total", Counter, &["endpoint"],
         "Events that were given up because the queue was full.";
 
+    AUDIT_RECORDS = "registry_audit_records_total", Counter, &["result"],
+        "Records for the audit log, by whether they were written.";
+
     HEALTH_CHECK_UP = "registry_health_check_up", Gauge, &["check"],
         "Whether a health check passes: 1, or 0 once it has failed as often as its threshold says.";
     BUILD = "registry_build_info", Gauge, &["version"],

@@ -9,10 +9,12 @@
 //! | registry | [`InterceptNamespace`] | the same |
 //! | | [`ReadOnly`] | refuses every write |
 //! | | [`Select`] | shows only some of the repositories |
+//! | | [`Visible`] | leaves out of lists what the caller may not learn of |
 //! | | [`MiddlewareNamespace`] | applies the repository hook to each repository |
 //! | repository | [`InterceptRepository`] | shows an [`Interceptor`] every call |
 //! | | [`ReadOnly`] | refuses every write |
 //! | | [`ImmutableTags`] | keeps tags from moving |
+//! | | [`ManifestClasses`] | takes images, or plugins, or both |
 //! | | [`EventListener`] | tells an [`EventSink`](registry_core::EventSink) what happens |
 //! | | [`ReferenceCheck`] | refuses manifests that refer to what is not there |
 //!
@@ -42,7 +44,6 @@
 mod catalog;
 mod chain;
 pub mod events;
-mod glob;
 pub mod intercept;
 mod registry;
 mod repository;
@@ -56,5 +57,7 @@ pub use intercept::{
     Call, InterceptNamespace, InterceptRepository, InterceptStorage, Interceptor, Operation, Outcome,
     PassThrough, Target,
 };
-pub use registry::{ReadOnly, Select};
-pub use repository::{ImmutableTags, ManifestValidation, Platform, Platforms, ReferenceCheck};
+pub use registry::{ReadOnly, Select, Visible};
+pub use repository::{
+    ImmutableTags, ManifestClasses, ManifestValidation, Platform, Platforms, ReferenceCheck,
+};

@@ -78,6 +78,11 @@ impl RedisCache {
     pub fn counts(&self) -> CacheCounts {
         self.inner.counters.counts()
     }
+
+    /// How many connections are at work, or being opened, those to all nodes together. Idle ones do not count.
+    pub fn connections_in_use(&self) -> usize {
+        self.inner.topology.in_use()
+    }
 }
 
 impl Inner {

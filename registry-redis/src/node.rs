@@ -64,6 +64,11 @@ impl Node {
         self.pool.addr()
     }
 
+    /// How many of its connections have work.
+    pub(crate) fn in_use(&self) -> usize {
+        self.pool.in_use()
+    }
+
     pub(crate) fn is_up(&self) -> bool {
         self.lock().down.is_none()
     }

@@ -46,6 +46,11 @@ impl Pool {
         &self.addr
     }
 
+    /// How many connections have work, or are being opened for it.
+    pub(crate) fn in_use(&self) -> usize {
+        self.limit - self.permits.available_permits()
+    }
+
     /// A connection, an idle one or a new one.
     pub(crate) async fn take(self: &Arc<Self>, until: Instant) -> Result<Lease, Failure> {
         let patience = until.min(Instant::now() + self.connector.options.pool_timeout());

@@ -92,6 +92,11 @@ impl Topology {
         moved || looks.contains(&Look::Recovered)
     }
 
+    /// How many connections have work, to all nodes that are known.
+    pub(crate) fn in_use(&self) -> usize {
+        self.nodes().iter().map(|node| node.in_use()).sum()
+    }
+
     fn nodes(&self) -> Vec<Arc<Node>> {
         match &self.shape {
             Shape::Single(node) => vec![Arc::clone(node)],

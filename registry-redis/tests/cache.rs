@@ -261,8 +261,18 @@ async fn the_pool_has_the_size_that_was_asked_for() {
     (options.pool_size, options.min_idle) = (Some(4), 3);
     let cache = RedisCache::connect(options.clone()).await.unwrap();
     eventually("some are kept ready", async || fake.state().open == 3).await;
+    eventually("idle ones are not in use", async || cache.connections_in_use() == 0).await;
     let (digest, descriptor) = entry("x");
     cache.put(CONTENT, &digest, &descriptor).await;
+    fake.state().hangs = true;
+    let waiting = tokio::spawn({
+        let (cache, digest) = (cache.clone(), digest.clone());
+        async move { futures::join!(cache.get(CONTENT, &digest), cache.get(CONTENT, &digest)) }
+    });
+    eventually("two are in use", async || cache.connections_in_use() == 2).await;
+    fake.state().hangs = false;
+    waiting.await.unwrap();
+    eventually("it answers again", async || cache.get(CONTENT, &digest).await.is_some()).await;
     let many = (0..64).map(|_| cache.get(CONTENT, &digest));
     assert!(futures::future::join_all(many).await.iter().all(Option::is_some));
     assert!(fake.state().most_open <= 4, "{}", fake.state().most_open);

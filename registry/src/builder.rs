@@ -8,7 +8,7 @@ use registry_core::{
     RegistryMiddleware, RepositoryMiddleware, StorageDriver, StorageMiddleware,
 };
 use registry_http::{HttpOptions, RegistryService};
-use registry_middleware::{EventListener, ManifestValidation, MiddlewareNamespace, ReferenceCheck};
+use registry_middleware::{EventListener, ManifestValidation, MiddlewareNamespace, ReferenceCheck, Visible};
 use registry_storage::StorageNamespace;
 
 /// A registry: a namespace over a driver with all middleware around both, and an access controller.
@@ -222,6 +222,7 @@ impl RegistryBuilder {
             chain.push(Arc::new(ReferenceCheck::new(validation)));
         }
         let namespace = Arc::new(MiddlewareNamespace::new(namespace, chain));
+        let namespace = Arc::new(Visible::new(namespace));
         Ok(Registry { driver, namespace, access: self.access })
     }
 }

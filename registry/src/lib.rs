@@ -31,8 +31,12 @@
 
 mod builder;
 pub mod prelude;
+#[cfg(feature = "auth-issuer")]
+mod token_endpoint;
 
 pub use builder::{Registry, RegistryBuilder};
+#[cfg(feature = "auth-issuer")]
+pub use token_endpoint::TokenEndpoint;
 
 pub use registry_auth as auth;
 pub use registry_core as core;

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use serde_json::{Value, json};
 
 use super::{Error, ErrorCode};
+use crate::text::TextKind;
 
 /// One entry of the error envelope (distribution specification, "Error Codes").
 #[derive(Debug, Clone, PartialEq)]
@@ -54,6 +55,10 @@ impl Error {
             }
             Self::ManifestInvalid { reason } | Self::UploadInvalid { reason } | Self::Denied { reason } => {
                 json!(reason)
+            }
+            // As Distribution answers.
+            Self::Invalid(invalid) if invalid.kind() == TextKind::PageLimit => {
+                json!({ "n": invalid.input() })
             }
             Self::Invalid(_)
             | Self::ManifestTooLarge { .. }

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use registry_core::{
-    Blob, BuildError, Descriptor, Digest, Error, GlobalBlobs, Namespace, Page, PageRequest,
+    Blob, BuildError, Descriptor, Digest, Error, Glob, GlobalBlobs, Namespace, Page, PageRequest,
     RegistryMiddleware, Repository, RepositoryName, RepositoryRemover, RequestContext, Result, StorageDriver,
 };
 
-use crate::glob::Glob;
+use super::page::remaining;
 
 /// Shows only the repositories whose names match a pattern; the others look as if they did not exist.
 ///
@@ -92,25 +92,8 @@ impl Namespace for Selected {
         self.inner.repository(cx, name).await
     }
 
-    /// Reads pages of the namespace below until this one is full and it is known whether more follows.
     async fn repositories(&self, cx: &RequestContext, page: &PageRequest) -> Result<Page<RepositoryName>> {
-        /// Where few names match, more are read at a time than were asked for.
-        const READ_AT_LEAST: usize = 100;
-        if page.limit == 0 {
-            return Ok(Page::default());
-        }
-        let wanted = page.limit.saturating_add(1);
-        let mut shown = Vec::new();
-        let mut next = PageRequest { limit: wanted.max(READ_AT_LEAST), after: page.after.clone() };
-        loop {
-            let read = self.inner.repositories(cx, &next).await?;
-            let last = read.items.last().map(|name| name.as_str().to_owned());
-            shown.extend(read.items.into_iter().filter(|name| self.select.shows(name)));
-            if shown.len() >= wanted || !read.more || last.is_none() {
-                return Ok(Page::cut(shown, page.limit));
-            }
-            next.after = last;
-        }
+        remaining(self.inner.as_ref(), cx, page, |name| self.select.shows(name), None).await
     }
 
     fn blobs(&self) -> Arc<dyn GlobalBlobs> {

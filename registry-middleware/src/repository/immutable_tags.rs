@@ -4,12 +4,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use registry_core::{
-    BuildError, ComposedRepository, Descriptor, Digest, Error, Manifest, ManifestStore, Page, PageRequest,
-    PutManifest, ReferrerFilter, Repository, RepositoryMiddleware, RepositoryName, RequestContext, Result,
-    Tag, TagExpect, TagStore,
+    BuildError, ComposedRepository, Descriptor, Digest, Error, Glob, Manifest, ManifestStore, Page,
+    PageRequest, PutManifest, ReferrerFilter, Repository, RepositoryMiddleware, RepositoryName,
+    RequestContext, Result, Tag, TagExpect, TagStore,
 };
-
-use crate::glob::Glob;
 
 /// Tags that match a pattern can be set once: to set one again to the same manifest is fine, to move or
 /// delete it is not, nor is deleting the manifest that it points at. Other tags are not touched.

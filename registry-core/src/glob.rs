@@ -4,13 +4,20 @@
 /// text across components, and everything else for itself.
 ///
 /// Matching takes time proportional to the product of both lengths, whatever the pattern.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Glob {
+///
+/// ```
+/// use registry_core::Glob;
+/// assert!(Glob::new("team/*").matches("team/app"));
+/// assert!(!Glob::new("team/*").matches("team/app/debug"));
+/// assert!(Glob::new("team/**").matches("team/app/debug"));
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Glob {
     text: String,
     tokens: Vec<Token>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Token {
     Byte(u8),
     Star,
@@ -19,7 +26,7 @@ enum Token {
 
 impl Glob {
     /// Reads a pattern; every text is one.
-    pub(crate) fn new(text: impl Into<String>) -> Self {
+    pub fn new(text: impl Into<String>) -> Self {
         let text = text.into();
         let mut tokens = Vec::with_capacity(text.len());
         for byte in text.bytes() {
@@ -36,16 +43,23 @@ impl Glob {
     }
 
     /// The pattern as it was written.
-    pub(crate) fn as_str(&self) -> &str {
+    pub fn as_str(&self) -> &str {
         &self.text
     }
 
     /// Whether all of `name` matches.
-    pub(crate) fn matches(&self, name: &str) -> bool {
-        let name = name.as_bytes();
-        // reached[i]: the tokens so far can match the first i bytes.
+    pub fn matches(&self, name: &str) -> bool {
         let mut reached = vec![false; name.len() + 1];
         reached[0] = true;
+        self.advance(name, &mut reached);
+        reached[name.len()]
+    }
+
+    /// Goes on with a match that other patterns began: `reached[i]` says whether what comes before this pattern
+    /// can match the first `i` bytes of `name`, and afterwards whether it can with this pattern. It has one
+    /// element more than `name` has bytes.
+    pub fn advance(&self, name: &str, reached: &mut [bool]) {
+        let name = name.as_bytes();
         for token in &self.tokens {
             match token {
                 Token::Byte(byte) => {
@@ -62,7 +76,6 @@ impl Glob {
                 }
             }
         }
-        reached[name.len()]
     }
 }
 
