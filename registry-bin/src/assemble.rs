@@ -1,12 +1,16 @@
 //! The one place that knows the library: from configuration values to a running registry.
 
+#[cfg(test)]
+mod tests;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use registry::core::{BuildError, DescriptorCache, StorageDriver};
+use registry::auth::audit::AuditLog;
+use registry::core::{AccessController, AuditSink, BuildError, DescriptorCache, StorageDriver};
 use registry::http::{HttpOptions, Locations, RegistryService};
 use registry::metrics::Metrics;
-use registry::middleware::{ManifestValidation, Platform, Platforms};
+use registry::middleware::{ManifestClasses, ManifestValidation, Platform, Platforms};
 use registry::storage::{FilesystemDriver, MemoryCache, MemoryDriver};
 use registry::{Registry, RegistryBuilder};
 use registry_notifications::{Notifier, NotifierError};
@@ -14,7 +18,7 @@ use registry_redis::{RedisCache, RedisConfigError};
 
 use crate::config::{Config, Driver, model};
 use crate::telemetry::Telemetry;
-use crate::{notifications, observe};
+use crate::{access, notifications, observe};
 
 /// Why the registry cannot be put together from a valid configuration.
 #[derive(Debug, thiserror::Error)]
@@ -48,19 +52,38 @@ pub(crate) struct Assembly {
     pub(crate) driver: Arc<dyn StorageDriver>,
     /// Who tells endpoints what happens, and counts it; `None` if there is no endpoint.
     pub(crate) notifier: Option<Arc<Notifier>>,
+    /// The descriptor cache, if it is in Redis.
+    pub(crate) redis: Option<Arc<RedisCache>>,
     pub(crate) metrics: Metrics,
 }
 
 /// Builds the registry. Everything that can only fail at start-up fails here.
-pub(crate) async fn assemble(config: &Config, telemetry: Option<&Telemetry>) -> Result<Assembly, StartError> {
+pub(crate) async fn assemble(
+    config: &Config,
+    access: Arc<dyn AccessController>,
+    audit: Option<Arc<AuditLog>>,
+    telemetry: Option<&Telemetry>,
+) -> Result<Assembly, StartError> {
+    over(driver(&config.storage.driver)?, config, access, audit, telemetry).await
+}
+
+/// Builds the registry over this driver, whichever one the configuration names.
+async fn over(
+    driver: Arc<dyn StorageDriver>,
+    config: &Config,
+    access: Arc<dyn AccessController>,
+    audit: Option<Arc<AuditLog>>,
+    telemetry: Option<&Telemetry>,
+) -> Result<Assembly, StartError> {
     let storage = &config.storage;
-    let mut builder = Registry::builder_over(driver(&storage.driver)?)
+    let mut builder = Registry::builder_over(driver)
         .deletes(storage.delete_enabled)
         .redirects(storage.redirect)
         .read_only(storage.read_only)
+        .access_controller_over(access)
         .manifest_validation(Some(validation(&config.validation)?));
-    if storage.tag_concurrency > 0 {
-        builder = builder.tag_concurrency(storage.tag_concurrency);
+    if let Some(limit) = storage.tag_concurrency {
+        builder = builder.tag_concurrency(limit);
     }
     let metrics = observe::metrics();
     if observe::counting(config, telemetry) {
@@ -73,9 +96,17 @@ pub(crate) async fn assemble(config: &Config, telemetry: Option<&Telemetry>) -> 
     if let Some(notifier) = &notifier {
         builder = builder.event_sink_over(Arc::<Notifier>::clone(notifier));
     }
-    let registry = with_cache(builder, storage.descriptor_cache.as_ref(), &metrics).await?.build().await?;
+    if !config.classes.is_empty() {
+        builder = builder.repository_middleware(ManifestClasses::new(&config.classes));
+    }
+    if let Some(audit) = &audit {
+        access::audit::count(&metrics, audit);
+    }
+    let (builder, redis) = with_cache(builder, storage.descriptor_cache.as_ref(), &metrics).await?;
+    let registry = builder.build().await?;
     let driver = Arc::clone(registry.driver());
-    Ok(Assembly { service: registry.service(http_options(config)?), driver, notifier, metrics })
+    let options = http_options(config)?.with_audit(audit.map(|audit| audit as Arc<dyn AuditSink>));
+    Ok(Assembly { service: registry.service(options), driver, notifier, redis, metrics })
 }
 
 fn driver(driver: &Driver) -> Result<Arc<dyn StorageDriver>, StartError> {
@@ -93,11 +124,12 @@ async fn with_cache(
     builder: RegistryBuilder,
     cache: Option<&model::DescriptorCache>,
     metrics: &Metrics,
-) -> Result<RegistryBuilder, StartError> {
+) -> Result<(RegistryBuilder, Option<Arc<RedisCache>>), StartError> {
     /// As good as no bound, for `blobdescriptorsize` of zero and below.
     const UNBOUNDED: usize = 100_000_000;
+    let mut redis = None;
     let cache: Arc<dyn DescriptorCache> = match cache {
-        None => return Ok(builder),
+        None => return Ok((builder, None)),
         Some(model::DescriptorCache::InMemory { entries }) => {
             let cache = Arc::new(MemoryCache::new(entries.unwrap_or(UNBOUNDED)));
             let counted = Arc::clone(&cache);
@@ -108,10 +140,11 @@ async fn with_cache(
             let cache = Arc::new(RedisCache::connect(options.as_ref().clone()).await?);
             let counted = Arc::clone(&cache);
             metrics.descriptor_cache(move || counted.counts());
+            redis = Some(Arc::clone(&cache));
             Arc::new(metrics.redis_cache(cache))
         }
     };
-    Ok(builder.descriptor_cache(Some(cache)))
+    Ok((builder.descriptor_cache(Some(cache)), redis))
 }
 
 fn validation(validation: &model::Validation) -> Result<ManifestValidation, StartError> {

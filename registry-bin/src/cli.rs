@@ -9,7 +9,7 @@ use clap::error::ErrorKind;
 use clap::{ArgAction, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
-use crate::commands::{self, BenchArguments, Failure, Format};
+use crate::commands::{self, BenchArguments, ExplainArguments, Explained, Failure, Format};
 use crate::output;
 
 /// A container registry.
@@ -36,6 +36,9 @@ enum Command {
     },
     /// Measure a registry, this one or another, over plain HTTP/1.1
     Bench(BenchArguments),
+    /// Work with access control
+    #[command(subcommand)]
+    Auth(AuthCommand),
     /// Work with configuration files
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -46,6 +49,13 @@ enum Command {
     },
     /// Print the manual page, in roff
     Man,
+}
+
+#[derive(Debug, Subcommand)]
+enum AuthCommand {
+    /// Say what auth.policy decides, by which rule, and what the answer would be; the exit code is 0 if it is granted,
+    /// 1 if it is denied, 2 if it cannot be said
+    Explain(ExplainArguments),
 }
 
 #[derive(Debug, Subcommand)]
@@ -91,6 +101,7 @@ pub(crate) fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let result = match command {
         Command::Serve { config, lenient_config } => commands::serve(config, lenient_config),
         Command::Bench(arguments) => commands::bench(&arguments, &mut stdout),
+        Command::Auth(AuthCommand::Explain(arguments)) => return explain(&arguments, &mut stdout),
         Command::Config(ConfigCommand::Check { file, lenient_config }) => {
             commands::check(&file, lenient_config, &mut stdout)
         }
@@ -116,6 +127,22 @@ pub(crate) fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Err(Failure(lines)) => {
             complain(&lines);
             ExitCode::FAILURE
+        }
+    }
+}
+
+/// The one command whose exit code is its answer.
+fn explain(arguments: &ExplainArguments, output: &mut impl Write) -> ExitCode {
+    match commands::explain(arguments, output) {
+        Ok(Explained::Granted) => ExitCode::SUCCESS,
+        Ok(Explained::Denied) => ExitCode::FAILURE,
+        Ok(Explained::Nonsense(reason)) => {
+            complain(&[reason]);
+            ExitCode::from(USAGE)
+        }
+        Err(Failure(lines)) => {
+            complain(&lines);
+            ExitCode::from(USAGE)
         }
     }
 }

@@ -3,6 +3,7 @@
 mod bench;
 mod check;
 mod describe;
+mod explain;
 mod serve;
 mod settings;
 mod show;
@@ -11,6 +12,7 @@ mod source;
 pub(crate) use self::bench::{BenchArguments, bench};
 pub(crate) use self::check::check;
 pub(crate) use self::describe::{completions, man};
+pub(crate) use self::explain::{ExplainArguments, Explained, explain};
 pub(crate) use self::serve::serve;
 pub(crate) use self::show::{Format, schema, show};
 

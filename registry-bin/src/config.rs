@@ -20,8 +20,11 @@ mod suggest;
 mod tests;
 mod yaml;
 
+use registry::auth::policy::PolicyRules;
+
 use self::node::{Map, Node, Value};
 use self::problem::{Problem, Problems};
+use self::reader::Reader;
 use self::yaml::Source;
 
 pub(crate) use self::check::Strictness;
@@ -76,6 +79,34 @@ pub(crate) fn show(
     let (_, warnings) = finish(config, problems, file)?;
     let root = root.unwrap_or_else(|| Node::null(node::Origin::Document));
     Ok((Shown::new(root, file), warnings))
+}
+
+/// Reads the rules that `auth.policy.file` leads to; `file` is what messages call it.
+///
+/// # Errors
+/// Every problem, one line each.
+pub(crate) fn policy(text: &str, file: &str) -> Result<PolicyRules, Vec<String>> {
+    const PATH: [&str; 2] = ["auth", "policy"];
+    let problems = Problems::default();
+    let document = match yaml::parse(text, Source::File, "auth.policy", &problems) {
+        Err(problem) => {
+            problems.push(problem);
+            None
+        }
+        Ok(root) => match root.as_map() {
+            None => {
+                let expected = format!("expected rules and the like, found {}", root.kind());
+                problems.error(&root.origin, "auth.policy", expected);
+                None
+            }
+            Some(map) => {
+                check::check_section(map, schema::POLICY_FILE, &PATH, &problems);
+                Some(decode::policy(&Reader::of_file(map, "auth.policy", &problems)))
+            }
+        },
+    };
+    let (document, _) = finish(document, problems, file).map_err(|rejected| rejected.errors)?;
+    PolicyRules::new(&document).map_err(|error| vec![format!("{file}: {error}")])
 }
 
 /// A value without errors, with its warnings; or why there is none.

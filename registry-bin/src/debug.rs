@@ -4,6 +4,7 @@
 mod pprof;
 #[cfg(feature = "profiling")]
 mod profile;
+mod redis;
 #[cfg(test)]
 mod tests;
 mod vars;
@@ -17,6 +18,7 @@ use http::{HeaderValue, Method, Request, Response, StatusCode, Uri};
 use http_body_util::Full;
 use registry::metrics::{Metrics, TEXT_FORMAT};
 use registry_notifications::Notifier;
+use registry_redis::{RedisCache, RedisOptions};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing::info;
@@ -34,6 +36,8 @@ pub(crate) struct Sources {
     pub(crate) prometheus: Option<String>,
     pub(crate) notifications: model::Notifications,
     pub(crate) notifier: Option<Arc<Notifier>>,
+    /// The descriptor cache in Redis, and how it was configured.
+    pub(crate) redis: Option<(Arc<RedisCache>, RedisOptions)>,
 }
 
 /// A debug server that runs. Dropping it ends it.

@@ -1,5 +1,6 @@
 //! The `registry` command: command line, configuration and listener around the registry library.
 
+mod access;
 mod access_log;
 mod assemble;
 mod bench;

@@ -2,13 +2,16 @@
 
 use std::sync::Arc;
 
+use registry::TokenEndpoint;
 use registry::core::StorageDriver;
 use registry::http::RegistryService;
 use registry::metrics::{HttpMetrics, HttpMetricsLayer, Metrics, NotificationCounts};
 use registry_notifications::{EndpointStats, Notifier};
+use registry_redis::{RedisCache, RedisOptions};
 use tower::Layer;
 
 use crate::config::Config;
+use crate::config::model::DescriptorCache;
 use crate::debug::{self, Server, Sources};
 use crate::health::{self, Checking, Gate, Health, HealthError};
 use crate::listener::{BindError, Stops};
@@ -48,8 +51,11 @@ pub(crate) struct Watchers {
     _debug: Option<Server>,
 }
 
+/// The API, and the token endpoint if there is one.
+pub(crate) type Api = TokenEndpoint<RegistryService>;
+
 /// The service with everything around it that a request passes first.
-pub(crate) type Observed = Gate<Traced<HttpMetrics<RegistryService>>>;
+pub(crate) type Observed = Gate<Traced<HttpMetrics<Api>>>;
 
 /// Starts health checks and the debug server.
 ///
@@ -59,6 +65,7 @@ pub(crate) async fn start(
     config: &Config,
     driver: &Arc<dyn StorageDriver>,
     notifier: Option<Arc<Notifier>>,
+    redis: Option<Arc<RedisCache>>,
     metrics: Metrics,
     mut telemetry: Option<Telemetry>,
     stops: Stops,
@@ -84,14 +91,22 @@ pub(crate) async fn start(
         prometheus: config.debug.prometheus.clone(),
         notifications: config.notifications.clone(),
         notifier,
+        redis: redis.zip(redis_options(config).cloned()),
     };
     let debug = debug::start(config, sources).await?;
     Ok(Watchers { health, layer, telemetry, _checking: checking, _debug: debug })
 }
 
+fn redis_options(config: &Config) -> Option<&RedisOptions> {
+    match &config.storage.descriptor_cache {
+        Some(DescriptorCache::Redis(options)) => Some(options),
+        _ => None,
+    }
+}
+
 impl Watchers {
     /// Puts the gate and the counting around the API.
-    pub(crate) fn around(&self, service: RegistryService) -> Observed {
+    pub(crate) fn around(&self, service: Api) -> Observed {
         let service = Telemetry::around(self.telemetry.as_ref(), self.layer.layer(service));
         Gate::new(service, self.health.clone())
     }

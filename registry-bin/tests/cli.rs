@@ -163,4 +163,5 @@ fn completions_and_the_manual_name_every_command() {
     for part in ["REGISTRY SERVE", "REGISTRY CONFIG SHOW", "lenient\\-config", "REGISTRY BENCH"] {
         assert!(output.contains(part), "{part}: {output}");
     }
+    assert!(!output.contains("(1)"), "there is no other page to refer to: {output}");
 }

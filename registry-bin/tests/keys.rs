@@ -110,9 +110,14 @@ fn read_only_refuses_writes() {
 
 #[test]
 fn the_address_is_taken() {
-    for (addr, expected) in
-        [("127.0.0.1:0", "127.0.0.1:"), ("localhost:0", "127.0.0.1:"), ("'[::1]:0'", "[::1]:")]
-    {
+    for (addr, expected) in [
+        ("127.0.0.1:0", "127.0.0.1:"),
+        ("localhost:0", "127.0.0.1:"),
+        ("'[::1]:0'", "[::1]:"),
+        // Go, and so Distribution, takes this for every interface, those of IPv6 too.
+        ("0.0.0.0:0", "[::]:"),
+        ("':0'", "[::]:"),
+    ] {
         let (server, address, _directory) = with(&format!("http: {{addr: {addr}}}"));
         assert!(address.starts_with(expected), "{addr}: {address}");
         assert_eq!(get(&address, "/v2/").status, 200);

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::Failure;
 use super::source::{Source, environment};
+use crate::access::policy;
 use crate::config::{self, Rejected, Strictness};
 
 /// Reads `file` as `serve` would, environment included, and says what it finds. Old keys, which `serve` warns
@@ -14,7 +15,10 @@ pub(crate) fn check(file: &Path, lenient: bool, output: &mut impl Write) -> Resu
     let source = Source::file(file)?;
     let strictness = if lenient { Strictness::Lenient } else { Strictness::Strict };
     let (warnings, result) = match config::load(&source.text, &source.name, environment, strictness) {
-        Ok(loaded) => (loaded.warnings, Ok(())),
+        Ok(loaded) => {
+            let policy = loaded.config.auth.policy.as_ref().map(policy::rules).transpose();
+            (loaded.warnings, policy.map(|_| ()).map_err(Failure))
+        }
         Err(Rejected { errors, warnings }) => (warnings, Err(Failure(errors))),
     };
     let mut report: String = warnings.iter().map(|line| format!("warning: {line}\n")).collect();

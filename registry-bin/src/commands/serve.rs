@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use registry::TokenEndpoint;
 use tokio::runtime::Runtime;
 use tokio::time::Instant;
 use tracing::{info, warn};
@@ -10,6 +11,7 @@ use tracing::{info, warn};
 use super::Failure;
 use super::settings::Settings;
 use super::source::{Source, environment, strictness};
+use crate::access::{self, Access};
 use crate::access_log;
 use crate::assemble::{Assembly, assemble};
 use crate::config::{self, Config, Driver};
@@ -77,12 +79,15 @@ async fn run(
     let mut reloads: Vec<Arc<dyn Reload>> = Vec::new();
     reloads.extend(settings.map(|settings| Arc::new(settings) as Arc<dyn Reload>));
     reloads.extend(tls.clone().map(|tls| tls as Arc<dyn Reload>));
+    let Access { controller, reloads: of_access, issuer, audit } = access::access(config).await?;
+    reloads.extend(of_access);
     let watch = Watch::new(reloads);
     let inherited = Listener::inherited()?;
-    let Assembly { service, driver, notifier, metrics } = assemble(config, telemetry.as_ref()).await?;
+    let Assembly { service, driver, notifier, redis, metrics } =
+        assemble(config, controller, audit, telemetry.as_ref()).await?;
     let watchers =
-        observe::start(config, &driver, notifier.clone(), metrics, telemetry, stops.clone()).await?;
-    let service = watchers.around(service);
+        observe::start(config, &driver, notifier.clone(), redis, metrics, telemetry, stops.clone()).await?;
+    let service = watchers.around(TokenEndpoint::new(service, issuer));
     let listener = match inherited {
         Some(listener) => {
             info!("listening on {}, as given by LISTEN_FDS; http.addr is not used", listener.local());
@@ -156,14 +161,12 @@ fn describe(config: &Config, built_in: bool) {
     let addresses: Vec<String> = config.http.addrs.iter().map(ToString::to_string).collect();
     let how = if config.http.tls.is_some() { "with TLS" } else { "in the clear" };
     info!("address: {}, {how}", addresses.join(", "));
-    let access = if config.storage.read_only {
+    if config.storage.read_only {
         info!("writes are off (storage.maintenance.readonly)");
-        "read"
     } else {
         info!("deletes are {}", if config.storage.delete_enabled { "on" } else { "off" });
-        "read and write"
-    };
-    info!("no authentication: whoever reaches the address may {access}");
+    }
+    access::describe(config);
 }
 
 fn absolute(path: &Path) -> PathBuf {

@@ -1,5 +1,7 @@
 //! Holds the tree against the known-key table: unknown keys, keys that are not supported yet, old keys.
 
+use std::cell::Cell;
+
 use super::node::{Entry, Map, Node, Origin};
 use super::problem::Problems;
 use super::schema::{self, AUTH_PROVIDERS, Asks, Key, Kind, Status, UNSUPPORTED};
@@ -19,15 +21,30 @@ pub(crate) enum Strictness {
 
 /// Checks the whole tree.
 pub(crate) fn check(root: &Map, strictness: Strictness, problems: &Problems) {
-    Checker { strictness, problems }.section(root, schema::ROOT, &mut Vec::new(), false);
+    Checker::new(strictness, problems).section(root, schema::ROOT, &mut Vec::new(), false);
+}
+
+/// Checks the section at `path`, which has `keys`, in a file of its own.
+pub(crate) fn check_section(map: &Map, keys: &'static [Key], path: &[&str], problems: &Problems) {
+    let mut path = path.iter().map(|step| (*step).to_owned()).collect();
+    Checker::new(Strictness::Usual, problems).section(map, keys, &mut path, false);
 }
 
 struct Checker<'p> {
     strictness: Strictness,
     problems: &'p Problems,
+    /// For how many more unknown keys the nearest known one is looked for. In a file that has more of them than
+    /// anybody misspells, the search would take most of the time.
+    suggestions: Cell<usize>,
 }
 
-impl Checker<'_> {
+const SUGGESTIONS: usize = 200;
+
+impl<'p> Checker<'p> {
+    fn new(strictness: Strictness, problems: &'p Problems) -> Self {
+        Self { strictness, problems, suggestions: Cell::new(SUGGESTIONS) }
+    }
+
     /// `quiet` inside a key that has been reported already: only unknown keys are news there.
     fn section(&self, map: &Map, keys: &'static [Key], path: &mut Vec<String>, quiet: bool) {
         for entry in &map.entries {
@@ -127,7 +144,10 @@ impl Checker<'_> {
 
     fn unknown(&self, entry: &Entry, path: &[String]) {
         let section: Vec<&str> = path[..path.len() - 1].iter().map(|step| plain_step(step)).collect();
-        let text = match suggest::nearest(&section, &entry.key) {
+        let left = self.suggestions.get();
+        self.suggestions.set(left.saturating_sub(1));
+        let nearest = if left > 0 { suggest::nearest(&section, &entry.key) } else { None };
+        let text = match nearest {
             Some(nearest) => format!("unknown key; did you mean {nearest}?"),
             None => "unknown key; remove it (docs/configuration.md lists what there is)".to_owned(),
         };

@@ -1,5 +1,6 @@
 //! From the checked tree to [`Config`].
 
+mod auth;
 mod debug;
 mod health;
 mod http;
@@ -8,8 +9,9 @@ mod notifications;
 mod redis;
 mod storage;
 
+pub(super) use self::auth::policy::document as policy;
 use super::model::{Config, Platform, Platforms, Validation};
-use super::node::{Map, Node, Origin, Value};
+use super::node::{Entry, Map, Node, Origin, Value};
 use super::problem::Problems;
 use super::reader::Reader;
 use super::scalar;
@@ -24,16 +26,22 @@ pub(crate) fn decode(root: &Map, problems: &Problems) -> Option<Config> {
     version(&reader, problems);
     let log = log::log(&reader);
     let storage = storage::storage(&reader, problems);
+    let auth = auth::auth(&reader.section("auth"), problems);
     let http = http::http(&reader.section("http"));
+    if let Some(http) = &http {
+        auth::check(&reader.section("auth"), http);
+    }
     let debug = debug::debug(&reader.section("http").section("debug"));
     let health = health::health(&reader.section("health"));
     let notifications = notifications::notifications(&reader.section("notifications"));
     let catalog_max_entries = catalog(&reader.section("catalog"));
     let tags_max = tags(&reader.section("tags"));
     let validation = validation(&reader.section("validation"));
+    let classes = classes(&reader.section("policy").section("repository"));
     Some(Config {
         log,
         storage: storage?,
+        auth: auth?,
         http: http?,
         debug,
         health,
@@ -41,6 +49,7 @@ pub(crate) fn decode(root: &Map, problems: &Problems) -> Option<Config> {
         catalog_max_entries,
         tags_max,
         validation,
+        classes,
     })
 }
 
@@ -82,6 +91,19 @@ fn validation(reader: &Reader<'_>) -> Validation {
     }
 }
 
+fn classes(reader: &Reader<'_>) -> Vec<String> {
+    const KNOWN: [&str; 2] = ["image", "plugin"];
+    let classes = reader.texts("classes");
+    for (index, class) in classes.iter().enumerate().filter(|(_, class)| !KNOWN.contains(&class.as_str())) {
+        reader.fail_at(
+            "classes",
+            index,
+            format!("no manifest has the class {class:?}; there are image, plugin"),
+        );
+    }
+    classes
+}
+
 fn layers_required(reader: &Reader<'_>) -> bool {
     let word = reader.filled("layers").unwrap_or_else(|| "all".to_owned());
     match word.to_ascii_lowercase().as_str() {
@@ -121,6 +143,12 @@ fn platforms(reader: &Reader<'_>) -> Platforms {
             reader.warn("platforms", format!("with none, {reduced}"));
             Platforms::None
         }
+        "list" if list.is_empty() => {
+            let warning =
+                "list, and there is none in platformlist: every image of a pushed index has to exist";
+            reader.warn("platforms", warning);
+            Platforms::All
+        }
         "list" => {
             reader.warn("platforms", format!("with list, {reduced}"));
             Platforms::List(list)
@@ -140,6 +168,24 @@ fn platform_list(reader: &Reader<'_>) -> Vec<Platform> {
     let platform =
         |entry: &Reader<'_>| Platform { architecture: text(entry, "architecture"), os: text(entry, "os") };
     reader.sections("platformlist").iter().map(platform).collect()
+}
+
+/// Reports a `section` that names several drivers or providers where there can be one.
+fn several(section: &str, text: &str, several: &[&Entry], problems: &Problems) {
+    let names: Vec<&str> = several.iter().map(|entry| entry.key.as_str()).collect();
+    let places: Vec<String> =
+        several.iter().map(|entry| format!("{} by {}", entry.key, entry.origin)).collect();
+    let mut text = format!("{text} [{}] ({})", names.join(" "), places.join(", "));
+    let variable = several.iter().find(|entry| matches!(entry.origin, Origin::Variable(_)));
+    if let Some(entry) = variable {
+        text.push_str(&format!(
+            "; set REGISTRY_{}={} as well to replace the file's {section} section",
+            section.to_ascii_uppercase(),
+            entry.key
+        ));
+    }
+    let last = variable.or(several.last());
+    problems.error(last.map_or(&Origin::Document, |entry| &entry.origin), section, text);
 }
 
 /// A free value, as YAML 1.1 reads it.

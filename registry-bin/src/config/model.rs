@@ -1,5 +1,6 @@
 //! The configuration as plain values, all defaults filled in.
 
+mod auth;
 mod debug;
 mod health;
 mod http;
@@ -11,11 +12,14 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub(crate) use self::auth::{
+    Audit, Auth, CertificateIdentity, IdentityProvider, Issuer, IssuerUsers, Policy, Provider, Token,
+};
 pub(crate) use self::debug::Debug;
 pub(crate) use self::health::{Check, Health, Rhythm, Target};
 pub(crate) use self::http::{
-    Acme, Address, Certificate, ClientAuth, ClientCertificates, Http, Limits, Network, ProxyProtocol, SUITES,
-    Suite, Tls, TlsVersion,
+    Acme, Address, Certificate, ClientAuth, ClientCertificates, Http, Limits, ProxyProtocol, SUITES, Suite,
+    Tls, TlsVersion,
 };
 pub(crate) use self::log::{Formatter, Level, Log, MailHook, Severity};
 pub(crate) use self::notifications::{Endpoint, EventFormat, Notifications};
@@ -26,6 +30,7 @@ pub(crate) use self::redis::DescriptorCache;
 pub(crate) struct Config {
     pub(crate) log: Log,
     pub(crate) storage: Storage,
+    pub(crate) auth: Auth,
     pub(crate) http: Http,
     pub(crate) debug: Debug,
     pub(crate) health: Health,
@@ -35,6 +40,8 @@ pub(crate) struct Config {
     /// Largest page of a tag list.
     pub(crate) tags_max: usize,
     pub(crate) validation: Validation,
+    /// `policy.repository.classes`: the classes of manifests that are taken; all if there are none.
+    pub(crate) classes: Vec<String>,
 }
 
 /// `storage`
@@ -48,8 +55,8 @@ pub(crate) struct Storage {
     pub(crate) read_only: bool,
     /// `None` leaves unfinished uploads where they are.
     pub(crate) upload_purging: Option<UploadPurging>,
-    /// Tags read at the same time when a manifest is deleted.
-    pub(crate) tag_concurrency: usize,
+    /// Tags read at the same time; `None` leaves it to the store.
+    pub(crate) tag_concurrency: Option<usize>,
 }
 
 /// The storage driver and its options.

@@ -1,6 +1,7 @@
 //! What is wrong with a configuration: collected over the whole document, reported one line each.
 
 use std::cell::RefCell;
+use std::collections::HashSet;
 
 use super::node::Origin;
 
@@ -50,16 +51,21 @@ fn one_line(text: &str) -> String {
 #[derive(Debug, Default)]
 pub(crate) struct Problems {
     list: RefCell<Vec<Problem>>,
+    /// The keys that have an error.
+    wrong: RefCell<HashSet<String>>,
 }
 
 impl Problems {
     pub(crate) fn push(&self, problem: Problem) {
+        if problem.severity == Severity::Error {
+            self.wrong.borrow_mut().insert(problem.key.clone());
+        }
         self.list.borrow_mut().push(problem);
     }
 
     /// Records an error, unless the same key already has one: the first stage to object explains best.
     pub(crate) fn error(&self, origin: &Origin, key: &str, text: impl Into<String>) {
-        if !self.has_error_at(key) {
+        if !self.wrong.borrow().contains(key) {
             self.add(Severity::Error, origin, key, text.into());
         }
     }
@@ -72,22 +78,12 @@ impl Problems {
         self.push(Problem { severity, origin: origin.clone(), key: key.to_owned(), text });
     }
 
-    fn has_error_at(&self, key: &str) -> bool {
-        self.any_error(|problem| problem.key == key)
-    }
-
     /// True when an error is known for `section` or anything in it.
     pub(crate) fn has_error_in(&self, section: &str) -> bool {
-        self.any_error(|problem| {
-            problem
-                .key
-                .strip_prefix(section)
+        self.wrong.borrow().iter().any(|key| {
+            key.strip_prefix(section)
                 .is_some_and(|rest| rest.is_empty() || rest.starts_with('.') || rest.starts_with('['))
         })
-    }
-
-    fn any_error(&self, test: impl Fn(&Problem) -> bool) -> bool {
-        self.list.borrow().iter().any(|problem| problem.severity == Severity::Error && test(problem))
     }
 
     /// Errors and warnings, each in the order of the file, variables last.

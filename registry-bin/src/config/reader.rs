@@ -19,6 +19,11 @@ impl<'a> Reader<'a> {
         Self { map: Some(map), path: String::new(), place: Origin::Document, problems }
     }
 
+    /// The section at `path`, in a file of its own.
+    pub(crate) fn of_file(map: &'a Map, path: &str, problems: &'a Problems) -> Self {
+        Self { map: Some(map), path: path.to_owned(), place: Origin::Document, problems }
+    }
+
     /// The section below `key`.
     pub(crate) fn section(&self, key: &str) -> Self {
         let entry = self.map.and_then(|map| map.get(key));
@@ -56,6 +61,11 @@ impl<'a> Reader<'a> {
         let entry = self.map.and_then(|map| map.get(key));
         let origin = entry.map_or_else(|| self.place.clone(), |entry| entry.origin.clone());
         self.problems.error(&origin, &self.path(key), text);
+    }
+
+    /// Warns that `key` says nothing, at the place of its section.
+    pub(crate) fn missing_warning(&self, key: &str, text: impl Into<String>) {
+        self.problems.warning(&self.place, &self.path(key), text);
     }
 
     pub(crate) fn warn(&self, key: &str, text: impl Into<String>) {

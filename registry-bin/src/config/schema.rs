@@ -6,7 +6,7 @@
 pub(crate) mod json;
 mod table;
 
-pub(crate) use table::ROOT;
+pub(crate) use table::{POLICY_FILE, ROOT};
 
 /// A key that the configuration reference knows.
 #[derive(Debug)]
@@ -93,7 +93,12 @@ pub(crate) const UNSUPPORTED: &str =
     "known, but not supported yet by this version; remove it or keep using the registry that supports it";
 
 /// Access control providers: their names are never forgiven in the wrong place.
-pub(crate) const AUTH_PROVIDERS: [&str; 3] = ["silly", "htpasswd", "token"];
+pub(crate) const AUTH_PROVIDERS: [&str; 4] = ["silly", "htpasswd", "token", "issuer"];
+
+/// Whether a key of the `auth` section names a provider, of which there is one at most. The others go with any.
+pub(crate) fn is_auth_provider(name: &str) -> bool {
+    name == "none" || AUTH_PROVIDERS.contains(&name)
+}
 
 /// The key called `name` among `keys`.
 pub(crate) fn find<'k>(keys: &'k [Key], name: &str) -> Option<&'k Key> {

@@ -1,18 +1,23 @@
 //! Mistakes and the messages they get; files and the values they mean.
 
 mod accepted;
+mod auth;
 mod environment;
 mod health;
 mod hooks;
 mod http;
+mod issuer;
 mod mistakes;
 mod notifications;
+mod oidc;
 mod plausible;
+mod policy;
 mod redis;
 mod reference;
 mod schema;
 mod secret_files;
 mod show;
+mod token;
 
 use super::{Loaded, Rejected, Strictness, load};
 

@@ -3,7 +3,7 @@
 //! The events come from the parser below serde-saphyr, not from its serde front: only the events carry the
 //! exact spelling and the place of every key, and both are needed for messages and for secrets.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, hash_map};
 use std::sync::Arc;
 
 use serde_saphyr::granit_parser::{Event, Parser, ScalarStyle, ScanError, Span, StrInput, Tag, options};
@@ -161,6 +161,8 @@ impl<'t> Builder<'t> {
 
     fn map(&mut self, depth: usize) -> Result<(Map, usize), Problem> {
         let (mut map, mut height, mut merges) = (Map::default(), 0, Vec::new());
+        // Where each key was given. A search of the map for every key would take minutes of a large file.
+        let mut given: HashMap<String, Origin> = HashMap::new();
         loop {
             let event = match self.next()? {
                 (Event::MappingEnd, _) => break,
@@ -174,17 +176,18 @@ impl<'t> Builder<'t> {
             height = height.max(below);
             if merge {
                 merges.push(value);
-            } else if let Some(earlier) = map.get(&key) {
-                let text = format!("this key is already given at {}", earlier.origin);
+            } else if let Some(earlier) = given.get(&key) {
+                let text = format!("this key is already given at {earlier}");
                 let key = self.path.join(".");
                 self.problems.push(Problem { severity: Severity::Error, origin, key, text });
             } else {
+                given.insert(key.clone(), origin.clone());
                 map.entries.push(Entry { key, origin, value });
             }
             self.path.pop();
         }
         for merge in merges {
-            self.merge(&mut map, merge)?;
+            self.merge(&mut map, &mut given, merge)?;
         }
         Ok((map, height + 1))
     }
@@ -200,17 +203,18 @@ impl<'t> Builder<'t> {
     }
 
     /// Adds what `<<` brings in, below the keys that are written out.
-    fn merge(&self, map: &mut Map, from: Node) -> Result<(), Problem> {
+    fn merge(&self, map: &mut Map, given: &mut HashMap<String, Origin>, from: Node) -> Result<(), Problem> {
         match from.value {
             Value::Map(other) => {
                 for entry in other.entries {
-                    if map.get(&entry.key).is_none() {
+                    if let hash_map::Entry::Vacant(place) = given.entry(entry.key.clone()) {
+                        place.insert(entry.origin.clone());
                         map.entries.push(entry);
                     }
                 }
                 Ok(())
             }
-            Value::List(items) => items.into_iter().try_for_each(|item| self.merge(map, item)),
+            Value::List(items) => items.into_iter().try_for_each(|item| self.merge(map, given, item)),
             Value::Null | Value::Scalar(_) => {
                 Err(self.problem(from.origin, "only a section can be merged with <<"))
             }

@@ -24,6 +24,7 @@ async fn sources(prometheus: Option<&str>) -> Sources {
             endpoints: Vec::new(),
         },
         notifier: None,
+        redis: None,
     }
 }
 

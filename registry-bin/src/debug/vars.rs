@@ -7,11 +7,11 @@ use registry::metrics::{Value, names};
 use registry_notifications::EndpointStats;
 use serde_json::{Value as Json, json};
 
-use super::Sources;
+use super::{Sources, redis};
 use crate::config::model::Endpoint;
 
 /// In place of what only the owner of a secret may see. Distribution shows it.
-const HIDDEN: &str = "[hidden]";
+pub(super) const HIDDEN: &str = "[hidden]";
 
 pub(super) fn vars(sources: &Sources) -> Json {
     let process = process(sources);
@@ -19,12 +19,16 @@ pub(super) fn vars(sources: &Sources) -> Json {
     let stats = sources.notifier.as_ref().map(|notifier| notifier.stats()).unwrap_or_default();
     let endpoints: Vec<Json> =
         sources.notifications.endpoints.iter().zip(&stats).map(|(one, stats)| endpoint(one, stats)).collect();
+    let mut registry = json!({ "notifications": { "endpoints": endpoints } });
+    if let Some((cache, options)) = &sources.redis {
+        registry["redis"] = redis::redis(cache.connections_in_use(), options);
+    }
     json!({
         "cmdline": command,
         // Of Go's numbers about its memory this is the one that has a counterpart: what the system gave.
         "memstats": { "Sys": process.get(names::RESIDENT.name) },
         "process": process,
-        "registry": { "notifications": { "endpoints": endpoints } },
+        "registry": registry,
     })
 }
 
@@ -75,6 +79,6 @@ fn endpoint(endpoint: &Endpoint, stats: &EndpointStats) -> Json {
     })
 }
 
-fn nanoseconds(time: Duration) -> u64 {
+pub(super) fn nanoseconds(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -168,7 +168,8 @@ impl Socket {
 
 async fn tcp(address: &Address, host: &str, port: u16) -> Result<TcpListener, BindError> {
     let failed = |cause| BindError::Socket { address: address.to_string(), cause };
-    let mut candidates: Vec<SocketAddr> = if host.is_empty() {
+    // Go, and so Distribution, takes 0.0.0.0 for every interface, those of IPv6 too.
+    let mut candidates: Vec<SocketAddr> = if host.is_empty() || host == "0.0.0.0" {
         // The first one takes IPv4 as well, unless the machine has no IPv6 at all.
         vec![(Ipv6Addr::UNSPECIFIED, port).into(), (Ipv4Addr::UNSPECIFIED, port).into()]
     } else {

@@ -72,7 +72,7 @@ pub(super) fn spawn<S, B>(
 }
 
 async fn serve<S, B>(
-    Opened { io, protocol, peer, secure }: Opened,
+    Opened { io, protocol, peer, secure, certificate }: Opened,
     service: S,
     drain: watch::Receiver<bool>,
     limits: &Limits,
@@ -81,7 +81,8 @@ async fn serve<S, B>(
     S: Serve<B>,
     B: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static,
 {
-    let client = OneClient { inner: service, peer, secure, body: limits.body, protocol, traffic };
+    let client =
+        OneClient { inner: service, peer, certificate, secure, body: limits.body, protocol, traffic };
     let judge = Judge::new(&client.traffic, limits, protocol);
     let (io, service) = (TokioIo::new(io), TowerToHyperService::new(client));
     match protocol {

@@ -8,6 +8,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 
+use registry::core::ClientCertificate;
 use rustls::crypto::CryptoProvider;
 use rustls::crypto::aws_lc_rs;
 use rustls::server::{Acceptor, NoServerSessionStorage, ResolvesServerCert};
@@ -36,6 +37,14 @@ const AT_ONCE: usize = 256 << 10;
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub(crate) struct TlsError(String);
+
+/// A connection with TLS around it.
+pub(super) struct Secured {
+    pub(super) io: Io,
+    pub(super) protocol: Protocol,
+    /// What the client has shown, if it has.
+    pub(super) certificate: Option<ClientCertificate>,
+}
 
 /// What new connections get.
 #[derive(Debug)]
@@ -66,8 +75,8 @@ impl Tls {
         self.acme.as_ref()
     }
 
-    /// Shakes hands.
-    pub(super) async fn accept(&self, stream: Stream) -> io::Result<Option<(Io, Protocol)>> {
+    /// Shakes hands. `None` if that was all there is to do.
+    pub(super) async fn accept(&self, stream: Stream) -> io::Result<Option<Secured>> {
         let hello = LazyConfigAcceptor::new(Acceptor::default(), stream).await?;
         if let Some(acme) = &self.acme
             && acme::asks(&hello.client_hello())
@@ -85,7 +94,13 @@ impl Tls {
             Some(HTTP2) => Protocol::Http2,
             Some(_) | None => Protocol::Http1,
         };
-        Ok(Some((Io::Tls(Box::new(stream)), protocol)))
+        let verified = self.settings.clients.as_ref().is_some_and(|clients| clients.auth.verifies());
+        let shown = stream.get_ref().1.peer_certificates().unwrap_or_default();
+        let certificate = (!shown.is_empty()).then(|| {
+            let chain: Vec<Vec<u8>> = shown.iter().map(|certificate| certificate.to_vec()).collect();
+            ClientCertificate::new(chain, verified)
+        });
+        Ok(Some(Secured { io: Io::Tls(Box::new(stream)), protocol, certificate }))
     }
 }
 

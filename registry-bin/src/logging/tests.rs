@@ -76,3 +76,23 @@ fn reserved_names_are_moved_aside() {
     let lines = record(Formatter::Text, false, || tracing::info!(level = "mine", time = 1, "m"));
     assert!(lines[0].contains("level=info msg=m fields.level=mine fields.time=1"), "{lines:?}");
 }
+
+/// Programs that mount the service may have no line at the end of a request.
+#[test]
+fn a_failure_whose_request_ends_without_a_line_is_logged_when_it_goes_away() {
+    use registry::core::{Error, ErrorCode};
+    let failure =
+        |code| Error::coded_with(code, code.message(), None, Some(std::io::Error::other("the disk").into()));
+    let lines = record(Formatter::Text, false, || {
+        let response = registry::http::error_response(&failure(ErrorCode::UNKNOWN));
+        let again = response.extensions().clone();
+        drop(response);
+        tracing::info!("it may still be logged");
+        drop(again);
+        drop(registry::http::error_response(&failure(ErrorCode::DENIED)));
+    });
+    assert_eq!(lines.len(), 2, "{lines:?}");
+    assert!(lines[0].contains("it may still be logged"));
+    assert!(lines[1].contains("level=error") && lines[1].contains(r#"msg="request failed""#), "{}", lines[1]);
+    assert!(lines[1].contains("the disk"), "{}", lines[1]);
+}

@@ -6,8 +6,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue, Uri};
+use registry::core::Network;
 
-use crate::config::model::{Address, Http, Limits, Network, ProxyProtocol, Secret};
+use crate::config::model::{Address, Http, Limits, ProxyProtocol, Secret};
 use crate::config::node::Node;
 use crate::config::reader::Reader;
 
@@ -161,7 +162,13 @@ fn host(reader: &Reader<'_>) -> Option<String> {
         return None;
     }
     match text.parse::<Uri>() {
-        Ok(uri) if uri.host().is_some_and(|host| !host.is_empty()) && is_web(&uri) => Some(text),
+        Ok(uri)
+            if uri.host().is_some_and(|host| !host.is_empty())
+                && is_web(&uri)
+                && has_a_port_or_none(&uri) =>
+        {
+            Some(text)
+        }
         Ok(_) | Err(_) => {
             reader.fail("host", format!("could not parse {text:?} as a URL; {example}"));
             None
@@ -171,6 +178,13 @@ fn host(reader: &Reader<'_>) -> Option<String> {
 
 fn is_web(uri: &Uri) -> bool {
     matches!(uri.scheme_str(), Some("http" | "https")) && uri.query().is_none()
+}
+
+/// The parser of URLs takes any text for a port.
+fn has_a_port_or_none(uri: &Uri) -> bool {
+    let authority = uri.authority().map_or("", |authority| authority.as_str());
+    let host = uri.host().unwrap_or_default();
+    uri.port_u16().is_some() || authority.ends_with(host)
 }
 
 /// Names and values of the section `headers`.

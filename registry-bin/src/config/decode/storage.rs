@@ -1,7 +1,6 @@
 //! Decodes `storage`.
 
 use std::path::PathBuf;
-use std::thread;
 use std::time::Duration;
 
 use registry_redis::RedisOptions;
@@ -53,7 +52,7 @@ fn driver(reader: &Reader<'_>, problems: &Problems) -> Option<Driver> {
             _ => None,
         },
         several => {
-            two_drivers(several, problems);
+            super::several("storage", "must provide exactly one storage type, found", several, problems);
             None
         }
     }
@@ -72,23 +71,6 @@ fn no_driver(unknown: Option<&Entry>, problems: &Problems) {
         let text = "no storage configuration provided; name a driver, such as filesystem";
         problems.error(&Origin::Document, "storage", text);
     }
-}
-
-fn two_drivers(several: &[&Entry], problems: &Problems) {
-    let names: Vec<&str> = several.iter().map(|entry| entry.key.as_str()).collect();
-    let places: Vec<String> =
-        several.iter().map(|entry| format!("{} by {}", entry.key, entry.origin)).collect();
-    let mut text =
-        format!("must provide exactly one storage type, found [{}] ({})", names.join(" "), places.join(", "));
-    let variable = several.iter().find(|entry| matches!(entry.origin, Origin::Variable(_)));
-    if let Some(entry) = variable {
-        text.push_str(&format!(
-            "; set REGISTRY_STORAGE={} as well to replace the file's storage section",
-            entry.key
-        ));
-    }
-    let last = variable.or(several.last());
-    problems.error(last.map_or(&Origin::Document, |entry| &entry.origin), "storage", text);
 }
 
 fn filesystem(reader: &Reader<'_>) -> Option<Driver> {
@@ -159,13 +141,10 @@ fn purging(reader: &Reader<'_>) -> Option<UploadPurging> {
     reader.flag("enabled").unwrap_or(true).then_some(purging)
 }
 
-fn concurrency(reader: &Reader<'_>) -> usize {
+fn concurrency(reader: &Reader<'_>) -> Option<usize> {
     let limit = reader.number("concurrencylimit", false).unwrap_or(0);
     if limit < 0 {
         reader.fail("concurrencylimit", "the tag lookup concurrency limit has to be a non-negative integer");
     }
-    match usize::try_from(limit) {
-        Ok(limit) if limit > 0 => limit,
-        _ => thread::available_parallelism().map_or(1, usize::from),
-    }
+    usize::try_from(limit).ok().filter(|limit| *limit > 0)
 }

@@ -1,11 +1,11 @@
 //! `http`: where and how to listen, and what one client may cost.
 
 use std::fmt;
-use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use ::http::{HeaderName, HeaderValue, Uri};
+use registry::core::Network;
 
 use super::Secret;
 
@@ -132,6 +132,16 @@ pub(crate) enum ClientAuth {
     RequireAndVerify,
 }
 
+impl ClientAuth {
+    /// Whether a certificate that a client shows is held against the authorities.
+    pub(crate) fn verifies(self) -> bool {
+        match self {
+            Self::Request | Self::RequireAny => false,
+            Self::VerifyIfGiven | Self::RequireAndVerify => true,
+        }
+    }
+}
+
 /// Versions of TLS that are safe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum TlsVersion {
@@ -166,67 +176,4 @@ pub(crate) struct ProxyProtocol {
     pub(crate) trusted: Vec<Network>,
     /// Whether whoever reaches the unix socket is trusted as well.
     pub(crate) unix: bool,
-}
-
-/// Addresses with the same beginning.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Network {
-    pub(crate) address: IpAddr,
-    /// How many bits have to be the same.
-    pub(crate) bits: u8,
-}
-
-impl Network {
-    /// Reads `10.0.0.0/8`, `fd00::/8` and single addresses.
-    pub(crate) fn parse(text: &str) -> Option<Self> {
-        let (address, bits) = match text.split_once('/') {
-            Some((address, bits)) => (address, Some(bits)),
-            None => (text, None),
-        };
-        let address: IpAddr = address.parse().ok()?;
-        let most = if address.is_ipv4() { 32 } else { 128 };
-        let bits = bits.map_or(Some(most), |bits| bits.parse().ok()).filter(|bits| *bits <= most)?;
-        Some(Self { address, bits })
-    }
-
-    /// Whether `address` is one of them.
-    pub(crate) fn contains(&self, address: IpAddr) -> bool {
-        fn starts_alike(one: &[u8], other: &[u8], bits: u8) -> bool {
-            let (whole, rest) = (usize::from(bits / 8), bits % 8);
-            one[..whole] == other[..whole] && (rest == 0 || (one[whole] ^ other[whole]) >> (8 - rest) == 0)
-        }
-        match (self.address, address.to_canonical()) {
-            (IpAddr::V4(one), IpAddr::V4(other)) => starts_alike(&one.octets(), &other.octets(), self.bits),
-            (IpAddr::V6(one), IpAddr::V6(other)) => starts_alike(&one.octets(), &other.octets(), self.bits),
-            (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => false,
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_network_has_the_addresses_that_begin_like_it() {
-        for (network, address, inside) in [
-            ("10.0.0.0/8", "10.255.1.2", true),
-            ("10.0.0.0/8", "11.0.0.1", false),
-            ("10.0.0.0/8", "::ffff:10.1.2.3", true),
-            ("192.168.4.0/22", "192.168.7.255", true),
-            ("192.168.4.0/22", "192.168.8.0", false),
-            ("127.0.0.1", "127.0.0.1", true),
-            ("127.0.0.1", "127.0.0.2", false),
-            ("0.0.0.0/0", "8.8.8.8", true),
-            ("0.0.0.0/0", "::1", false),
-            ("fd00::/8", "fdff::1", true),
-            ("fd00::/8", "fe80::1", false),
-        ] {
-            let parsed = Network::parse(network).unwrap();
-            assert_eq!(parsed.contains(address.parse().unwrap()), inside, "{network} {address}");
-        }
-        for text in ["", "10.0.0.0/33", "10.0.0.0/", "10.0.0/8", "::/129", "localhost", "10.0.0.0/-1"] {
-            assert_eq!(Network::parse(text), None, "{text}");
-        }
-    }
 }

@@ -21,7 +21,7 @@ pub(crate) const ROOT: &[Key] = &[
     section("tags", &[number("maxtags").or("1000")]),
     refused("proxy", PROXY, Asks::Through(&["remoteurl"])),
     section("validation", VALIDATION),
-    refused("policy", POLICY, Asks::Filled),
+    section("policy", POLICY),
     key("compatibility", Kind::Any, Status::Obsolete("schema 1 manifests are gone; it is ignored")),
     key("reporting", Kind::Any, Status::Obsolete("bugsnag and newrelic reporting are gone; it is ignored")),
 ];
@@ -168,20 +168,60 @@ const GCS_CREDENTIALS: &[Key] = &[
 
 const AUTH: &[Key] = &[
     key("none", Kind::Any, Status::NoEffect),
-    refused("silly", &[part("realm"), part("service")], Asks::Always),
-    refused("htpasswd", &[part("realm"), part("path")], Asks::Always),
-    refused("token", TOKEN, Asks::Always),
+    section("silly", &[text("realm"), text("service")]),
+    section("htpasswd", &[text("realm"), text("path")]),
+    section("token", TOKEN),
+    // Ours.
+    section("issuer", ISSUER),
+    section(
+        "certificate",
+        &[
+            word("name", &["subject-cn", "uri", "dns", "email"]).or("subject-cn"),
+            word("groups", &["none", "ou", "o"]).or("none"),
+        ],
+    ),
+    section("policy", AUTH_POLICY),
+    section("audit", &[text("path"), flag("reads").or("true")]),
 ];
 
 const TOKEN: &[Key] = &[
-    part("realm"),
-    part("service"),
-    part("issuer"),
-    part("rootcertbundle"),
-    part("jwks"),
-    plain_part("autoredirect"),
-    part("autoredirectpath"),
-    refused_list("signingalgorithms", &Kind::Text, Asks::Filled),
+    text("realm"),
+    text("service"),
+    text("issuer"),
+    text("rootcertbundle"),
+    text("jwks"),
+    flag("autoredirect").or("false"),
+    text("autoredirectpath").or("/auth/token"),
+    texts("signingalgorithms"),
+];
+
+const ISSUER: &[Key] = &[
+    text("service").or("registry"),
+    text("issuer"),
+    text("realm"),
+    text("path").or("/auth/token"),
+    text("keys"),
+    text("algorithm").or("ES256"),
+    duration("rotation").or("720h"),
+    duration("expiration").or("5m"),
+    duration("refreshexpiration").or("720h"),
+    section(
+        "users",
+        &[text("htpasswd"), text("file"), key("oidc", Kind::List(&Kind::Section(OIDC)), Status::Supported)],
+    ),
+];
+
+const OIDC: &[Key] = &[
+    text("name"),
+    text("issuer"),
+    text("audience"),
+    text("jwks"),
+    text("principal"),
+    text("groups"),
+    key("claims", Kind::Map(&Kind::List(&Kind::Text)), Status::Supported),
+    text("ca"),
+    text("tokenfile"),
+    duration("session").or("1h"),
 ];
 
 const MIDDLEWARE: &[Key] = &[
@@ -357,5 +397,27 @@ const VALIDATION: &[Key] = &[
 
 const PLATFORM: &[Key] = &[text("architecture"), text("os")];
 
-const POLICY: &[Key] =
-    &[refused("repository", &[refused_list("classes", &Kind::Text, Asks::Filled)], Asks::Filled)];
+const POLICY: &[Key] = &[section("repository", &[texts("classes")])];
+
+const AUTH_POLICY: &[Key] = &[
+    text("file"),
+    key("private", Kind::Any, Status::Supported).or("false"),
+    key("groups", Kind::Map(&Kind::List(&Kind::Text)), Status::Supported),
+    key("rules", Kind::List(&Kind::Section(POLICY_RULE)), Status::Supported),
+];
+
+/// What `auth.policy.file` leads to.
+pub(crate) const POLICY_FILE: &[Key] = &[
+    key("private", Kind::Any, Status::Supported),
+    key("groups", Kind::Map(&Kind::List(&Kind::Text)), Status::Supported),
+    key("rules", Kind::List(&Kind::Section(POLICY_RULE)), Status::Supported),
+];
+
+const POLICY_RULE: &[Key] = &[
+    text("name"),
+    texts("allow"),
+    texts("deny"),
+    texts("repositories"),
+    key("who", Kind::List(&Kind::Any), Status::Supported),
+    texts("from"),
+];

@@ -23,7 +23,7 @@ fn defaults() {
     assert_eq!(clean(&format!("{BASE}{zeros}"), &[]).http.limits, Limits::default());
     assert_eq!((config.catalog_max_entries, config.tags_max), (1000, 1000));
     assert!(!config.storage.delete_enabled && config.storage.redirect && !config.storage.read_only);
-    assert!(config.storage.descriptor_cache.is_none() && config.storage.tag_concurrency > 0);
+    assert!(config.storage.descriptor_cache.is_none() && config.storage.tag_concurrency.is_none());
     assert!(config.validation.enabled && config.validation.platforms == Platforms::All);
     assert!(config.http.secret.is_none() && config.http.prefix.is_none() && config.http.host.is_none());
 }
@@ -90,7 +90,7 @@ validation:
     assert_eq!(storage.driver, Driver::Filesystem { root: "012".into(), max_threads: 30 });
     assert!(storage.delete_enabled && !storage.redirect && storage.read_only);
     assert_eq!(storage.descriptor_cache, Some(DescriptorCache::InMemory { entries: Some(16) }));
-    assert_eq!(storage.tag_concurrency, 8);
+    assert_eq!(storage.tag_concurrency, Some(8));
     let http = config.http;
     assert_eq!(http.addrs, [Address::Tcp { host: "::1".into(), port: 5000 }]);
     assert_eq!(http.addrs[0].to_string(), "[::1]:5000");
@@ -183,6 +183,10 @@ fn what_deserves_a_warning_gets_one() {
         (
             "validation: {manifests: {indexes: {platforms: none}}}",
             "c.yml:3:47: validation.manifests.indexes.platforms: with none, pushed indexes may refer to images that are not in the registry",
+        ),
+        (
+            "validation: {manifests: {indexes: {platforms: list}}}",
+            "c.yml:3:47: validation.manifests.indexes.platforms: list, and there is none in platformlist: every image of a pushed index has to exist",
         ),
         (
             "validation: {manifests: {images: {layers: none}}}",

@@ -3,9 +3,7 @@
 use std::path::PathBuf;
 
 use super::*;
-use crate::config::model::{
-    Acme, Address, Certificate, ClientAuth, Http, Network, SUITES, Suite, TlsVersion,
-};
+use crate::config::model::{Acme, Address, Certificate, ClientAuth, Http, SUITES, Suite, TlsVersion};
 
 fn http(text: &str) -> Http {
     clean(&format!("{BASE}http: {text}\n"), &[]).http
@@ -73,7 +71,7 @@ fn several_addresses_have_commas_between_them() {
 fn the_proxies_that_are_believed_are_read() {
     let protocol =
         http("{proxyprotocol: {enabled: true, trusted: [10.0.0.0/8, '::1', unix]}}").proxy_protocol.unwrap();
-    let networks = ["10.0.0.0/8", "::1"].map(|text| Network::parse(text).unwrap());
+    let networks = ["10.0.0.0/8", "::1"].map(|text| registry::core::Network::parse(text).unwrap());
     assert_eq!((protocol.trusted.as_slice(), protocol.unix), (networks.as_slice(), true));
     assert_eq!(http("{proxyprotocol: {enabled: false, trusted: [10.0.0.0/8]}}").proxy_protocol, None);
 }

@@ -28,12 +28,9 @@ fn each_mistake_has_its_message() {
         ("health: {storagedriver: {enabled: false, threshhold: 3}}", "c.yml:3:42: health.storagedriver.threshhold: unknown key; did you mean health.storagedriver.threshold?".to_owned()),
         ("validation: {manifests: {indexes: {platformlist: [{arch: x}]}}}", "c.yml:3:52: validation.manifests.indexes.platformlist[0].arch: unknown key; did you mean validation.manifests.indexes.platformlist.architecture?".to_owned()),
         // Known, not here yet.
-        ("auth:\n  htpasswd:\n    realm: r", format!("c.yml:4:3: {}", unsupported("auth.htpasswd"))),
-        ("auth: silly", format!("c.yml:3:7: {}", unsupported("auth.silly"))),
-        ("auth: {token: }", format!("c.yml:3:8: {}", unsupported("auth.token"))),
+        ("auth:\n  htpasswd:\n    realm: r", "c.yml:4:3: auth.htpasswd.path: must be set for htpasswd access controller; name the file with the users".to_owned()),
         ("proxy:\n  username: u\n  remoteurl: https://x", format!("c.yml:5:3: {}", unsupported("proxy.remoteurl"))),
         ("middleware: {storage: [{name: redirect}]}", format!("c.yml:3:24: {}", unsupported("middleware.storage[0]"))),
-        ("policy: {repository: {classes: [image]}}", format!("c.yml:3:1: {}", unsupported("policy"))),
         // Values that do not fit.
         ("log: debug", "c.yml:3:6: log: expected a section, found a single value".to_owned()),
         ("http: [a]", "c.yml:3:7: http: expected a section, found a list".to_owned()),
@@ -83,6 +80,8 @@ fn each_mistake_has_its_message() {
         ("notifications: {queue: {maxbytes: 1000}}", "c.yml:3:35: notifications.queue.maxbytes: has to be a number of bytes, at least 65536; an event has about 1000".to_owned()),
         ("notifications: {queue: {directory: /q}, endpoints: [{url: http://x}]}", "c.yml:3:53: notifications.endpoints[0].name: is missing; the queue of the endpoint in notifications.queue.directory needs it".to_owned()),
         ("notifications: {queue: {directory: /q}, endpoints: [{name: a, url: http://x}, {name: a, url: http://y}]}", "c.yml:3:86: notifications.endpoints[1].name: there is an endpoint \"a\" already, and they need a queue each".to_owned()),
+        ("http: {host: 'https://hub.example.com:port'}", "c.yml:3:14: http.host: could not parse \"https://hub.example.com:port\" as a URL; write it like https://registry.example.com".to_owned()),
+        ("http: {host: 'https://hub.example.com:70000/x'}", "c.yml:3:14: http.host: could not parse \"https://hub.example.com:70000/x\" as a URL; write it like https://registry.example.com".to_owned()),
         ("catalog: {maxentries: many}", "c.yml:3:23: catalog.maxentries: expected a whole number, found \"many\"".to_owned()),
         ("catalog: {maxentries: '5'}", "c.yml:3:23: catalog.maxentries: expected a whole number, found \"5\" in quotes".to_owned()),
         ("tags: {maxtags: -1}", "c.yml:3:17: tags.maxtags: has to be a non-negative integer; 0 means the default".to_owned()),
@@ -342,4 +341,24 @@ fn broken_input_is_refused_without_a_panic() {
             _ = load(BASE, "c.yml", variables(&[(name, value)]), Strictness::Usual);
         }
     }
+}
+
+/// Whatever a file consists of: a search of all keys before, for each key, would take minutes here.
+#[test]
+fn very_many_keys_are_read_and_refused_in_time() {
+    let keys = |indent: &str, value: &str| -> String {
+        (0..30_000).map(|number| format!("{indent}key-{number}: {value}\n")).collect()
+    };
+    let begun = std::time::Instant::now();
+    let fields = clean(&format!("{BASE}log:\n  fields:\n{}", keys("    ", "v")), &[]).log.fields;
+    assert_eq!(fields.len(), 30_000);
+    let merged = format!("{BASE}log:\n  fields:\n    <<:\n{}    key-0: mine\n", keys("      ", "v"));
+    assert_eq!(clean(&merged, &[]).log.fields.len(), 30_000);
+    assert_eq!(errors(&format!("{BASE}{}", keys("", "v")), &[]).len(), 30_000);
+    let again = format!("{BASE}log:\n  fields:\n{}    key-7: again\n", keys("    ", "v"));
+    assert_eq!(
+        errors(&again, &[]),
+        ["c.yml:30005:5: log.fields.key-7: this key is already given at line 12"]
+    );
+    assert!(begun.elapsed() < std::time::Duration::from_secs(20), "{:?}", begun.elapsed());
 }

@@ -226,9 +226,15 @@ fn has_test(text: &str, name: &str) -> bool {
     })
 }
 
-/// A function of an end-to-end suite that is one of its checks.
+/// A function of an end-to-end suite that is one of its checks, or one of its cases.
 fn proved_by_script(file: &str, function: &str) -> bool {
     let Ok(text) = fs::read_to_string(workspace().join(file)) else { return false };
+    if file.ends_with(".py") {
+        let case = format!("\ndef {function}(run):");
+        return text.split_once(&case).is_some_and(|(before, _)| {
+            before.rsplit("\n@case(").next().is_some_and(|decorator| !decorator.contains("\ndef "))
+        });
+    }
     let declared = text.lines().any(|line| line.starts_with(&format!("{function}() ")));
     let checked = text.lines().any(|line| {
         line.trim_start().starts_with("check ") && line.split(['"', ' ']).any(|word| word == function)

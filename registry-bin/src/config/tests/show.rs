@@ -129,7 +129,9 @@ fn what_cannot_be_used_is_not_shown() {
 /// Found by fuzzing: a delete character was written as it is, which no reader of YAML takes.
 #[test]
 fn characters_that_yaml_has_no_place_for_are_escaped() {
-    for c in ['\u{1}', '\u{7f}', '\u{85}', '\u{9f}', '\u{a0}', '\u{2028}', '\u{feff}', '\u{fffe}', '\u{1f600}'] {
+    for c in
+        ['\u{1}', '\u{7f}', '\u{85}', '\u{9f}', '\u{a0}', '\u{2028}', '\u{feff}', '\u{fffe}', '\u{1f600}']
+    {
         let value = format!("a{c}b");
         let environment = [("REGISTRY_STORAGE", "inmemory"), ("REGISTRY_LOG_FIELDS_X", value.as_str())];
         let yaml = shown("version: 0.1\n", &environment).yaml();

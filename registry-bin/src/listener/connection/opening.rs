@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use registry::core::ClientCertificate;
 use tokio::io::AsyncWriteExt;
 use tokio::time::timeout;
 use tracing::debug;
@@ -33,6 +34,8 @@ pub(super) struct Opened {
     pub(super) peer: Option<SocketAddr>,
     /// Whether TLS is around it.
     pub(super) secure: bool,
+    /// What the client has shown of itself.
+    pub(super) certificate: Option<ClientCertificate>,
 }
 
 /// `None` if nothing came of it within `time`, which the log then knows.
@@ -65,6 +68,7 @@ async fn begin(
     if transport.trusts(peer) {
         peer = proxy_protocol::read(&mut stream).await?.or(peer);
     }
+    let mut certificate = None;
     let (io, protocol, secure) = match &transport.tls {
         Some(tls) => {
             let first = stream.look(1, |_| false).await?;
@@ -73,8 +77,9 @@ async fn begin(
                 stream.shutdown().await?;
                 return Ok(None);
             }
-            let Some((io, protocol)) = tls.accept(stream).await? else { return Ok(None) };
-            (io, protocol, true)
+            let Some(secured) = tls.accept(stream).await? else { return Ok(None) };
+            certificate = secured.certificate;
+            (secured.io, secured.protocol, true)
         }
         None if transport.h2c => {
             let other = |bytes: &[u8]| !PREFACE.starts_with(bytes);
@@ -87,5 +92,5 @@ async fn begin(
     if protocol == Protocol::Http2 {
         traffic.in_frames();
     }
-    Ok(Some(Opened { io, protocol, peer, secure }))
+    Ok(Some(Opened { io, protocol, peer, secure, certificate }))
 }

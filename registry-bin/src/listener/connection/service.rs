@@ -11,6 +11,7 @@ use http::request::Parts;
 use http::uri::{Authority, Scheme};
 use http::{Request, Response, Uri};
 use hyper::body::Incoming;
+use registry::core::ClientCertificate;
 use tracing::debug;
 
 use crate::listener::intake::Intake;
@@ -18,12 +19,13 @@ use crate::listener::outgoing::{Answer, Outgoing};
 use crate::listener::traffic::{Traffic, UnderWay};
 use crate::listener::transport::Protocol;
 
-/// Puts the peer's address into the extensions of every request, as a [`SocketAddr`], says in its URI whether it
-/// came over TLS, and watches over the bodies.
+/// Puts the peer's address into the extensions of every request, as a [`SocketAddr`], and its [`ClientCertificate`],
+/// says in its URI whether it came over TLS, and watches over the bodies.
 #[derive(Clone)]
 pub(super) struct OneClient<S> {
     pub(super) inner: S,
     pub(super) peer: Option<SocketAddr>,
+    pub(super) certificate: Option<ClientCertificate>,
     pub(super) secure: bool,
     /// How long the body of a request may stand still.
     pub(super) body: Duration,
@@ -53,6 +55,9 @@ where
         }
         if let Some(peer) = self.peer {
             parts.extensions.insert(peer);
+        }
+        if let Some(certificate) = &self.certificate {
+            parts.extensions.insert(certificate.clone());
         }
         if self.secure {
             say_https(&mut parts);

@@ -2,10 +2,11 @@
 
 use super::http2::start;
 use super::*;
-use crate::config::model::{Network, ProxyProtocol};
+use crate::config::model::ProxyProtocol;
 
 fn trusting(network: &str) -> Transport {
-    let proxies = ProxyProtocol { trusted: vec![Network::parse(network).unwrap()], unix: false };
+    let proxies =
+        ProxyProtocol { trusted: vec![registry::core::Network::parse(network).unwrap()], unix: false };
     Transport { proxies: Some(Arc::new(proxies)), ..Transport::default() }
 }
 

@@ -2,7 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+use http_body_util::Full;
 use rcgen::{BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair};
+use registry::core::ClientCertificate;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
@@ -164,6 +166,47 @@ async fn each_mode_asks_clients_for_what_it_says() {
             assert_eq!(answer.is_ok_and(|answer| answer == "HTTP/1.1 200"), works, "{auth:?} {own:?}");
         }
     }
+}
+
+#[tokio::test]
+async fn requests_carry_the_certificate_that_the_client_has_shown() {
+    let authority = Authority::new();
+    authority.give("server.test");
+    authority.give("client.test");
+    for (auth, verified) in [(ClientAuth::Request, false), (ClientAuth::VerifyIfGiven, true)] {
+        let clients = Some(ClientCertificates { authorities: vec![authority.path("ca.pem")], auth });
+        let settings = model::Tls { clients, ..authority.settings("server.test") };
+        let transport = over(Tls::load(&settings, true).unwrap());
+        let service = tower::service_fn(async |request: Request<Intake>| {
+            let shown = request.extensions().get::<ClientCertificate>();
+            let told = shown.map(|shown| format!("{} {:?}", shown.verified, hash(&shown.chain[0])));
+            Ok::<_, Infallible>(Response::new(Full::<Bytes>::from(told.unwrap_or_else(|| "none".to_owned()))))
+        });
+        let server = Server::with(service, &anywhere(), BOUND, Limits::default(), transport).await;
+        let own = CertificateDer::from_pem_file(authority.path("client.test.crt")).unwrap();
+        let expected = format!("{verified} {:?}", hash(&own));
+        for (client, expected) in [(Some("client.test"), expected.as_str()), (None, "none")] {
+            let mut stream = shake(&server, authority.client(client, &[])).await.unwrap();
+            for _ in 0..2 {
+                let answer = ask(&mut stream, "/").await;
+                assert!(answer.ends_with(expected), "{auth:?} {client:?}: {answer}");
+            }
+            let stream = shake(&server, authority.client(client, &["h2"])).await.unwrap();
+            let (mut http2, _connection) = http2_over(stream).await;
+            for _ in 0..2 {
+                let (_, body) = get(&mut http2, "https://server.test/").await;
+                assert_eq!(body, Bytes::from(expected.to_owned()), "{auth:?} {client:?}");
+            }
+        }
+    }
+}
+
+/// Stands for bytes that are too many to read.
+fn hash(bytes: &[u8]) -> u64 {
+    use std::hash::{DefaultHasher, Hash, Hasher};
+    let mut hasher = DefaultHasher::new();
+    bytes.hash(&mut hasher);
+    hasher.finish()
 }
 
 #[tokio::test]
