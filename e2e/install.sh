@@ -11,7 +11,7 @@ export PATH="$PATH:/usr/sbin:/sbin:/usr/local/go/bin"
 wanted=(
     curl:curl jq:jq python3:python3 strace:strace skopeo:skopeo podman:podman buildah:buildah
     /usr/bin/docker:docker.io dockerd:docker.io docker-registry:docker-registry redis-server:redis-server openssl:openssl /usr/bin/aiosmtpd:python3-aiosmtpd
-    lintian:lintian systemd-analyze:systemd systemd-socket-activate:systemd dpkg-shlibdeps:dpkg-dev strip:binutils man:man-db ip:iproute2 pip3:python3-pip
+    lintian:lintian systemd-analyze:systemd systemd-socket-activate:systemd dpkg-shlibdeps:dpkg-dev strip:binutils man:man-db ip:iproute2 pip3:python3-pip htpasswd:apache2-utils
     promtool:prometheus
 )
 missing=()
@@ -53,6 +53,15 @@ build() {
 build crane crane github.com/google/go-containerregistry/cmd/crane build
 build oras oras oras.land/oras/cmd/oras build
 build distribution distribution github.com/distribution/distribution/v3/cmd/registry build
+# Its configuration reference, which is in its module.
+reference=$TOOLS/distribution-configuration.md
+if [[ ! -s $reference || $(cat "$reference.stamp" 2>/dev/null) != "$(cat "$TOOLS/distribution.stamp")" ]]; then
+    module=$(cd "$E2E/tools/distribution" && GOTOOLCHAIN=local timeout 300 go mod download -json github.com/distribution/distribution/v3 |
+        jq -r .Dir)
+    install -m 644 "$module/docs/content/about/configuration.md" "$reference"
+    cp "$TOOLS/distribution.stamp" "$reference.stamp"
+fi
+build token-server token-server github.com/docker/distribution/contrib/token-server build
 build conformance conformance-2023 github.com/opencontainers/distribution-spec/conformance test -c
 build helm helm helm.sh/helm/v3/cmd/helm build
 build kustomize kustomize sigs.k8s.io/kustomize/kustomize/v5 build
@@ -69,8 +78,8 @@ if [[ $(cat "$schemas.stamp" 2>/dev/null) != 1.37.0 ]]; then
     echo 1.37.0 >"$schemas.stamp"
 fi
 
-# --- Python: a parser of Prometheus' text, and the messages of OTLP
-libraries=(prometheus-client==0.26.0 opentelemetry-proto==1.45.2 grpcio==1.85.1)
+# --- Python: a parser of Prometheus' text, the messages of OTLP, and keys and certificates of every kind
+libraries=(prometheus-client==0.26.0 opentelemetry-proto==1.45.2 grpcio==1.85.1 cryptography==48.0.0)
 if [[ $(cat "$TOOLS/python.stamp" 2>/dev/null) != "${libraries[*]}" ]]; then
     echo "install: ${libraries[*]}"
     rm -rf "$TOOLS/python"

@@ -1,5 +1,6 @@
 """Clients and managers that curl cannot be, for listener.sh."""
 
+import base64
 import http.client
 import os
 import pathlib
@@ -18,14 +19,16 @@ def trusting(authority):
     return context
 
 
-def load(address, authority, stop):
-    """Requests over fresh and kept connections, until the file `stop` is there."""
+def load(address, authority, stop, credentials=None):
+    """Requests over fresh and kept connections, as `user:password` or nobody, until the file `stop` is there."""
     host, port = address.split(":")
     counts = {"fresh": 0, "kept": 0, "failed": 0}
     lock = threading.Lock()
+    encoded = base64.b64encode((credentials or "").encode()).decode()
+    headers = {"Authorization": f"Basic {encoded}"} if credentials else {}
 
     def one(connection):
-        connection.request("GET", "/v2/")
+        connection.request("GET", "/v2/", headers=headers)
         response = connection.getresponse()
         response.read()
         if response.status != 200:

@@ -13,23 +13,6 @@ PKI=$WORK/pki
 mkdir "$PKI"
 HELPER=$E2E/listener.py
 
-# authority NAME: makes NAME.crt and NAME.key, which may give out certificates.
-authority() {
-    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 -subj "/CN=$1" \
-        -keyout "$PKI/$1.key" -out "$PKI/$1.crt" 2>/dev/null
-}
-
-# give AUTHORITY NAME KIND [DAYS]: a certificate for this machine. KIND is
-# `ec` or `rsa`.
-give() {
-    local key=(-newkey ec -pkeyopt ec_paramgen_curve:P-256)
-    [[ $3 == ec ]] || key=(-newkey rsa:2048)
-    openssl req "${key[@]}" -nodes -subj "/CN=$2" -keyout "$PKI/$2.key" -out "$PKI/$2.csr" 2>/dev/null
-    printf 'subjectAltName=DNS:localhost,IP:127.0.0.1,IP:::1\nextendedKeyUsage=serverAuth,clientAuth\n' >"$PKI/ext"
-    openssl x509 -req -in "$PKI/$2.csr" -CA "$PKI/$1.crt" -CAkey "$PKI/$1.key" -CAcreateserial \
-        -days "${4:-30}" -extfile "$PKI/ext" -out "$PKI/$2.crt" 2>/dev/null
-}
-
 authority ca
 authority stranger-ca
 give ca server ec
@@ -223,7 +206,8 @@ starts() {
     own "$pid"
     for ((i = 0; i < 100; i++)); do
         if ! alive "$pid"; then break; fi
-        if listening "$port"; then
+        # Distribution opens the port before it has read its certificates.
+        if grep -q 'listening on' "$WORK/said" && listening "$port"; then
             answer=yes
             break
         fi

@@ -62,17 +62,17 @@ mails_errors() {
     http_ok 404 GET /v2/none/manifests/v1
     break_store "$WORK/store-errors"
     fails -H 'X-Request-Id: find-me'
-    mails 2
+    mails 1
     subject=$(jq -r '.headers.subject' "$MAILS/1.json")
-    assert_eq "$subject" "[error] $(hostname): request failed" "subject"
+    assert_eq "$subject" "[error] $(hostname): response completed with error" "subject"
     assert_eq "$(jq -c '[.from, .to, .headers.from, .headers.to]' "$MAILS/1.json")" \
         '["registry@example.com",["a@example.com","b@example.com"],"registry@example.com","a@example.com, b@example.com"]' people
     text=$(jq -r '.text' "$MAILS/1.json")
     assert_contains "$text" "http.request.id=find-me" "text of the mail"
     assert_contains "$text" "vars.name=mail" "text of the mail"
-    assert_contains "$(jq -r '.headers.subject' "$MAILS/2.json")" "response completed with error" "second mail"
+    assert_contains "$text" "path not found: /docker/" "the cause in the mail"
     sleep 0.5
-    assert_eq "$(find "$MAILS" -name '*.json' | wc -l)" 2 "mails: a plain 404 is no error"
+    assert_eq "$(find "$MAILS" -name '*.json' | wc -l)" 1 "mails: one for each failure, and a plain 404 is none"
     stop "$REG_PID"
 }
 

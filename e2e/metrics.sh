@@ -303,6 +303,7 @@ traced() {
     shift 2
     variables=("OTEL_EXPORTER_OTLP_ENDPOINT=$url" "OTEL_EXPORTER_OTLP_PROTOCOL=$protocol" OTEL_METRICS_EXPORTER=otlp
         OTEL_BSP_SCHEDULE_DELAY=200 OTEL_METRIC_EXPORT_INTERVAL=300 OTEL_EXPORTER_OTLP_HEADERS=x-team=a "$@")
+    : >"$WORK/logs/traced.log"
     (unset OTEL_TRACES_EXPORTER
         export "${variables[@]}"
         start_registry traced "$WORK/store-traced"
@@ -310,9 +311,20 @@ traced() {
     read -r REG REG_PID REG_LOG <"$WORK/traced"
 }
 
+# telemetry [https]: with and without TLS.
 telemetry() {
-    local web grpc protocol url rows=$WORK/otlp.jsonl collector digest
-    python3 "$E2E/metrics_otlp.py" "$rows" >"$WORK/ports" 2>"$WORK/collector.log" &
+    local scheme=${1:-http} web grpc protocol url rows=$WORK/otlp-${1:-http}.jsonl collector digest
+    local tls=() trust=()
+    if [[ $scheme == https ]]; then
+        PKI=$WORK/pki
+        mkdir "$PKI"
+        authority ca
+        give ca server ec
+        tls=("$PKI/server.crt" "$PKI/server.key")
+        trust=("OTEL_EXPORTER_OTLP_CERTIFICATE=$PKI/ca.crt")
+    fi
+    : >"$WORK/ports"
+    python3 "$E2E/metrics_otlp.py" "$rows" "${tls[@]}" >"$WORK/ports" 2>"$WORK/collector.log" &
     collector=$!
     own "$collector"
     for _ in $(seq 50); do
@@ -321,9 +333,9 @@ telemetry() {
     done
     [[ -n ${grpc:-} ]] || fail "no collector: $(cat "$WORK/collector.log")"
     for protocol in http/protobuf grpc; do
-        url=http://127.0.0.1:$web
-        [[ $protocol != grpc ]] || url=http://127.0.0.1:$grpc
-        traced "$protocol" "$url" OTEL_SERVICE_NAME=of-the-test
+        url=$scheme://127.0.0.1:$web
+        [[ $protocol != grpc ]] || url=$scheme://127.0.0.1:$grpc
+        traced "$protocol" "$url" OTEL_SERVICE_NAME=of-the-test "${trust[@]}"
         http_ok 202 POST /v2/t/blobs/uploads/ -H 'Content-Length: 0' -H "traceparent: 00-$TRACE-b7ad6b7169203331-01"
         digest=$(digest_of "$WORK/blob")
         http_ok 201 PUT "$(with_digest "$(location)" "$digest")" "${OCTETS[@]}" --data-binary "@$WORK/blob" \
@@ -335,6 +347,14 @@ telemetry() {
         stop "$REG_PID"
         assert_contains "$(grep 'method=PUT' "$REG_LOG" | tail -n 1)" "trace.id=$TRACE" "the log"
         if grep 'collector' "$REG_LOG"; then fail "it complains"; fi
+        if [[ $scheme == https ]]; then
+            # Whoever is not known as the authority gets nothing, and the log says so.
+            traced "$protocol" "$url" OTEL_SERVICE_NAME=of-nobody
+            http_ok 200 GET /v2/
+            sleep 0.5
+            stop "$REG_PID"
+            grep -q 'level=warning msg="traces do not reach the collector' "$REG_LOG" || fail "no complaint by $protocol"
+        fi
     done
     stop "$collector"
     for protocol in http grpc; do
@@ -392,6 +412,7 @@ check "is down while a server or a port is, as Distribution is" servers_that_fai
 check "notices a store that is gone, and that it is back" store_that_is_gone
 check "is not ready while it drains, and still tells" draining
 check "sends traces and metrics by OTLP, over HTTP and gRPC" telemetry
+check "sends them over TLS, to a collector whose authority it was told" telemetry https
 check "says once that there is no collector, and ends in time" telemetry_without_a_collector
 check "comes with rules and a dashboard that Prometheus can read" rules
 finish

@@ -1,13 +1,14 @@
 """A collector that takes traces and metrics by OTLP, over HTTP and over gRPC, and writes a line of JSON for each
-span and each metric. Prints its two ports when it is ready.
+span and each metric. Prints its two ports when it is ready. With a certificate and its key it speaks TLS on both.
 
-    metrics_otlp.py FILE
+    metrics_otlp.py FILE [CERTIFICATE KEY]
 """
 
 import concurrent.futures
 import gzip
 import http.server
 import json
+import ssl
 import sys
 import threading
 
@@ -98,10 +99,19 @@ class Metrics(metrics_service_pb2_grpc.MetricsServiceServicer):
 
 
 web = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Http)
+tls = sys.argv[2:4]
+if tls:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*tls)
+    web.socket = context.wrap_socket(web.socket, server_side=True)
 rpc = grpc.server(concurrent.futures.ThreadPoolExecutor(4))
 trace_service_pb2_grpc.add_TraceServiceServicer_to_server(Traces(), rpc)
 metrics_service_pb2_grpc.add_MetricsServiceServicer_to_server(Metrics(), rpc)
-port = rpc.add_insecure_port("127.0.0.1:0")
+if tls:
+    certificate, key = (open(path, "rb").read() for path in tls)  # noqa: SIM115
+    port = rpc.add_secure_port("127.0.0.1:0", grpc.ssl_server_credentials([(key, certificate)]))
+else:
+    port = rpc.add_insecure_port("127.0.0.1:0")
 rpc.start()
 print(web.server_port, port, flush=True)
 web.serve_forever()

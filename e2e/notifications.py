@@ -1,8 +1,9 @@
 """A webhook receiver that misbehaves as it is told, and checks of what it was sent.
 
-    notifications.py serve PORT FILE     logs each accepted request to FILE, one JSON object a line;
+    notifications.py serve PORT FILE [CERTIFICATE KEY]
+                                         logs each accepted request to FILE, one JSON object a line;
                                          PORT 0 picks one and prints it. POST /mode?ok|500|hang|reset sets
-                                         what becomes of events
+                                         what becomes of events. With a certificate it speaks TLS
     notifications.py compare OURS THEIRS compares two such logs field by field
     notifications.py push ADDRESSES ACKED COUNT MANIFEST
     notifications.py arrived FILE ACKED
@@ -12,6 +13,7 @@ import http.client
 import json
 import re
 import socket
+import ssl
 import struct
 import sys
 import threading
@@ -83,9 +85,13 @@ class Server(ThreadingHTTPServer):
         pass
 
 
-def serve(port, path):
+def serve(port, path, *certificate):
     Receiver.log = open(path, "a", encoding="utf-8")
     server = Server(("127.0.0.1", int(port)), Receiver)
+    if certificate:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*certificate)
+        server.socket = context.wrap_socket(server.socket, server_side=True)
     print(server.server_port, flush=True)
     server.serve_forever()
 

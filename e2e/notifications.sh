@@ -23,11 +23,12 @@ jq -nc --arg t "$OCI_INDEX" --arg m "$OCI_MANIFEST" --arg d "$(digest_of "$WORK/
     '{schemaVersion: 2, mediaType: $t, manifests: [{mediaType: $m, digest: $d, size: $s,
       platform: {architecture: "arm", os: "linux", variant: "v7"}}]}' >"$WORK/index"
 
-# start_receiver NAME [PORT]: sets HOOK (its address), HOOK_PID and HOOK_LOG.
+# start_receiver NAME [PORT [CERTIFICATE KEY]]: sets HOOK (its address), HOOK_PID
+# and HOOK_LOG.
 start_receiver() {
     HOOK_LOG=$WORK/$1.log
     : >"$WORK/$1.port"
-    python3 "$TOOL" serve "${2:-0}" "$HOOK_LOG" >"$WORK/$1.port" 2>>"$WORK/logs/$1" </dev/null &
+    python3 "$TOOL" serve "${2:-0}" "$HOOK_LOG" "${@:3}" >"$WORK/$1.port" 2>>"$WORK/logs/$1" </dev/null &
     HOOK_PID=$!
     disown "$HOOK_PID"
     own "$HOOK_PID"
@@ -268,6 +269,32 @@ cloud_events() {
     stop "$HOOK_PID"
 }
 
+# An authority of one's own is known by SSL_CERT_FILE, to Distribution too.
+over_tls() {
+    local flavour
+    PKI=$WORK/pki
+    mkdir "$PKI"
+    authority ca
+    give ca server ec
+    for flavour in ours v3; do
+        start_receiver "tls-$flavour" 0 "$PKI/server.crt" "$PKI/server.key"
+        endpoint
+        EXTRA_CONFIG=${EXTRA_CONFIG/http:/https:}
+        start_registry "tls-$flavour" "$WORK/store-tls-$flavour" "$flavour"
+        push_image a v1
+        sleep 1
+        assert_eq "$(events)" 0 "events of $flavour to an endpoint of an unknown authority"
+        grep -qi 'certificate' "$REG_LOG" || fail "$flavour does not say why: $(tail -n 3 "$REG_LOG")"
+        stop "$REG_PID" KILL
+        SSL_CERT_FILE=$PKI/ca.crt start_registry "tls-$flavour" "$WORK/store-tls-$flavour" "$flavour"
+        push_image a v2
+        await_events 3 10
+        assert_eq "$(jq -r '.body.events[0].target.tag // empty' "$HOOK_LOG")" v2 "tag that $flavour told of"
+        stop "$REG_PID"
+        stop "$HOOK_PID"
+    done
+}
+
 refusals() {
     HOOK=127.0.0.1:9 endpoint "  queue:" "    directory: $WORK/queue-twice"
     start_registry first "$WORK/store-twice"
@@ -292,5 +319,6 @@ check "the torn end of a queue is cut off" torn
 check "SIGTERM flushes within the drain time, and says what is lost" flushed
 check "a full queue drops the oldest, says so once, and holds no push up" full
 check "CloudEvents: batch, structured, binary" cloud_events
+check "tells an endpoint over TLS, if its authority is known" over_tls
 check "queues that cannot be used stop the start" refusals
 finish

@@ -98,14 +98,18 @@ ADMIN=(--user admin --pass "$PASSWORD")
 start_node
 
 one_node_with_an_access_control_list() {
-    local digest
+    local digest debug
+    debug=127.0.0.1:$(free_port)
     with_redis "addrs: [127.0.0.1:$NODE]
 username: registry
 password: $PASSWORD
 db: 2
 clientname: the-registry
 minidleconns: 2"
-    start_registry acl "$WORK/acl"
+    EXTRA_HTTP="  debug: {addr: '$debug'}" start_registry acl "$WORK/acl"
+    http_ok 200 GET "http://$debug/debug/vars"
+    assert_eq "$(jq -c '.registry.redis | [(.Active | type), (.Config.Redis.Options | .Addrs, .DB, .Username, .Password)]' "$BODY")" \
+        "[\"number\",[\"127.0.0.1:$NODE\"],2,\"registry\",\"[hidden]\"]" "registry.redis of /debug/vars"
     digest=$(push_one a/b "one node")
     http_ok 200 HEAD "/v2/a/b/blobs/$digest"
     assert_eq "$(cli -p "$NODE" "${ADMIN[@]}" -n 2 --scan --pattern 'registry:v1:content:*')" \
