@@ -11,7 +11,11 @@
 //! | `htpasswd` | `Htpasswd` | everything, users in a file |
 //! | `token` | `Token` | what a token says that a trusted key signed |
 //! | `silly` | `Silly` | everything, whoever sends any `Authorization` |
+//! | `certificate` | `Certificates` | everything, whom a client certificate names; else another controller decides |
 //! | | `policy::Policy` | what rules say, around one that says who a caller is |
+//!
+//! Each is a feature of its own, called as in a configuration. `htpasswd` is on by default: it is what most want, and
+//! brings no TLS, no HTTP client and no C code.
 //!
 //! ```
 //! use http::Request;
@@ -71,8 +75,8 @@ pub use token::{KeysError, Token, TokenOptions, TrustedKeys};
 /// The name under which [`Anonymous`] is registered.
 const NONE: &str = "none";
 
-/// Factories of the controllers of this crate, under the names that a configuration uses. An embedder
-/// registers more.
+/// Factories with [`Anonymous`] under the name `none`, to which an embedder adds its own. The other controllers of this
+/// crate are made of values, such as files that are read again, and not of options.
 pub fn builtin() -> Factories<dyn AccessController> {
     let mut factories = Factories::<dyn AccessController>::new("access controller");
     factories.register(NONE, anonymous).expect("nothing is registered in new factories");

@@ -198,6 +198,10 @@ const BINARY_KNOWS: &[&str] = &["registry", "registry-notifications", "registry-
 /// and TLS are their trade.
 const REACH_OUT: &[&str] = &["registry-notifications", "registry-redis"];
 
+/// Dependencies that a feature brings which is not on by default, so that whoever does not ask for it builds none of
+/// them: the HTTP client that fetches the keys of identity providers (`oidc`).
+const ON_REQUEST: &[(&str, &str)] = &[("registry-auth", "reqwest")];
+
 /// What no library crate may pull in, however indirectly: servers, TLS, clouds, command lines, YAML.
 const NEVER_IN_LIBRARIES: &[&str] = &[
     "axum",
@@ -250,7 +254,7 @@ impl Metadata {
             .collect()
     }
 
-    /// Every package that `name` is built with, by following ordinary dependencies.
+    /// Every package that `name` is built with by default, by following ordinary dependencies.
     fn all(&self, name: &str) -> BTreeSet<String> {
         let nodes: BTreeMap<&str, &Value> = self.0["resolve"]["nodes"]
             .as_array()
@@ -272,8 +276,11 @@ impl Metadata {
                     .into_iter()
                     .flatten()
                     .any(|kind| kind["kind"].is_null());
-                if ordinary && let Some(id) = dependency["pkg"].as_str() {
-                    waiting.push(id);
+                if ordinary
+                    && let Some(to) = dependency["pkg"].as_str()
+                    && !ON_REQUEST.contains(&(names[id], names[to]))
+                {
+                    waiting.push(to);
                 }
             }
         }
@@ -309,6 +316,25 @@ fn libraries_pull_in_no_server_tls_or_command_line() {
         let all = metadata.all(name);
         let found: Vec<_> = NEVER_IN_LIBRARIES.iter().filter(|banned| all.contains(**banned)).collect();
         assert!(found.is_empty(), "{name} pulls in {found:?}");
+    }
+}
+
+#[test]
+fn what_is_there_on_request_is_not_there_by_default() {
+    let metadata = Metadata::read();
+    for (name, dependency) in ON_REQUEST {
+        let package = metadata.package(name);
+        let dependencies = package["dependencies"].as_array().into_iter().flatten();
+        let mut ordinary = dependencies.filter(|one| one["name"] == *dependency && one["kind"].is_null());
+        assert!(ordinary.all(|one| one["optional"] == true), "{name} cannot do without {dependency}");
+        let (mut waiting, mut seen) = (vec!["default"], BTreeSet::new());
+        while let Some(feature) = waiting.pop() {
+            assert_ne!(feature, format!("dep:{dependency}"), "{name} has {dependency} by default");
+            if seen.insert(feature) {
+                let more = package["features"][feature].as_array().into_iter().flatten();
+                waiting.extend(more.filter_map(Value::as_str));
+            }
+        }
     }
 }
 
