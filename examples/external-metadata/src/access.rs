@@ -42,7 +42,7 @@ impl ApiClient {
 
     async fn may_do(&self, action: &Action, stream: &RepositoryName) -> Result<bool, ApiError> {
         let verb = match action {
-            Action::Pull => Verb::Get,
+            Action::Pull | Action::List => Verb::Get,
             Action::Push => Verb::Update,
             Action::Delete => Verb::Delete,
             _ => return Ok(self.user.admin),

@@ -12,6 +12,7 @@ use registry::core::{Principal, RepositoryName};
 use super::Failure;
 use super::source::{Source, environment, strictness};
 use crate::access::policy;
+use crate::config::model::Provider;
 use crate::config::{self, Config};
 
 /// Who wants to do what.
@@ -166,6 +167,8 @@ fn answer(
         "the request is served"
     } else if !known && config.auth.provider.recognizes() {
         "401 UNAUTHORIZED, with the challenge to log in"
+    } else if known && matches!(config.auth.provider, Provider::Issuer(_)) {
+        "401 UNAUTHORIZED, since no token is issued for it"
     } else if name.is_some_and(|name| caller.hides(name)) {
         "404 NAME_UNKNOWN, as if there were no such repository"
     } else {

@@ -86,6 +86,15 @@ fn the_rule_and_the_answer_are_told() {
 }
 
 #[test]
+fn with_an_issuer_tokens_lack_what_is_denied() {
+    let config =
+        CONFIG.replace("silly: {realm: r, service: s}", "issuer: {users: {htpasswd: /users}, keys: /keys}");
+    let (text, granted) = told(&config, "zoe pull secret/x");
+    assert!(text.contains("answer: 401 UNAUTHORIZED, since no token is issued for it\n"), "{text}");
+    assert!(!granted);
+}
+
+#[test]
 fn without_a_policy_there_is_no_rule() {
     let (text, granted) = told("version: 0.1\nstorage: inmemory\n", "alice push team/app");
     assert!(text.starts_with("there is no auth.policy"), "{text}");

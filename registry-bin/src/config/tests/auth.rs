@@ -151,7 +151,7 @@ fn mistakes_in_providers_are_told() {
         (
             "auth: {htpasswd: {realm: r, path: ''}}",
             &[
-                "3:35: auth.htpasswd.path: must be set for htpasswd access controller; name the file with the users",
+                "3:29: auth.htpasswd.path: must be set for htpasswd access controller; name the file with the users",
             ],
         ),
         (
