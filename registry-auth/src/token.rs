@@ -165,10 +165,8 @@ impl Token {
     fn grant(&self, request: &AuthRequest<'_>) -> Result<Grant, Refusal> {
         let verified = self.verified(request)?;
         if let Some(access) = request.required.iter().find(|access| !verified.grants(access)) {
-            return Err(Refusal::insufficient(format!(
-                "token of {:?} does not grant {access}",
-                verified.name()
-            )));
+            let reason = format!("token of {:?} does not grant {access}", verified.name());
+            return Err(Refusal::insufficient(reason, verified.grant().principal));
         }
         let optional = request.optional.iter().filter(|access| verified.grants(access)).cloned();
         let optional: Vec<Access> = optional.collect();

@@ -62,7 +62,11 @@ impl IssuedTokens {
 
     /// Sends the client to the endpoint.
     fn led(&self, error: AuthError, request: &AuthRequest<'_>) -> AuthError {
-        let AuthError::Unauthorized { reason, mut challenges } = error else { return error };
+        let bearer = error.principal().cloned();
+        let (reason, mut challenges) = match error.into_inner() {
+            AuthError::Unauthorized { reason, challenges } => (reason, challenges),
+            other => return other.with_principal(bearer),
+        };
         let options = &self.issuer.shared.options;
         if options.realm.is_none()
             && let Some(url) = endpoint(request, &options.path)
@@ -72,7 +76,7 @@ impl IssuedTokens {
                 value.clone_from(&url);
             }
         }
-        AuthError::Unauthorized { reason, challenges }
+        AuthError::Unauthorized { reason, challenges }.with_principal(bearer)
     }
 }
 

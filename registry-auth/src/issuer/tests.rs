@@ -111,14 +111,18 @@ async fn may(issuer: &Issuer, token: &str, access: Access) -> bool {
     let controller = IssuedTokens::new(issuer.clone());
     match asked(&controller, Some(&format!("Bearer {token}")), &[access]).await {
         Ok(_) => true,
-        Err(AuthError::Unauthorized { .. }) => false,
-        Err(other) => panic!("{other}"),
+        Err(error) => match error.into_inner() {
+            AuthError::Unauthorized { .. } => false,
+            other => panic!("{other}"),
+        },
     }
 }
 
 /// The challenge of a refusal, as name and value.
 fn challenge(refused: Result<Grant, AuthError>) -> Vec<(String, String)> {
-    let Err(AuthError::Unauthorized { challenges, .. }) = refused else { panic!("{refused:?}") };
+    let Err(AuthError::Unauthorized { challenges, .. }) = refused.map_err(AuthError::into_inner) else {
+        panic!("not refused with a challenge")
+    };
     assert_eq!((challenges.len(), challenges[0].scheme.as_ref()), (1, "Bearer"));
     challenges[0].params.iter().map(|(name, value)| (name.to_string(), value.clone())).collect()
 }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use http::HeaderName;
 use registry_core::access::{Access, Resource};
-use registry_core::{AuthError, AuthRequest, Challenge};
+use registry_core::{AuthError, AuthRequest, Challenge, Principal};
 
 use super::TokenOptions;
 
@@ -16,28 +16,30 @@ pub(crate) struct Refusal {
     reason: Cow<'static, str>,
     /// The `error` of the challenge, if it has one.
     error: Option<&'static str>,
+    /// Whose token it was, if it is good.
+    bearer: Option<Principal>,
 }
 
 impl Refusal {
     /// There is no token.
     pub(crate) fn required(reason: impl Into<Cow<'static, str>>) -> Self {
-        Self { reason: reason.into(), error: None }
+        Self { reason: reason.into(), error: None, bearer: None }
     }
 
     /// The token was not signed by the key that it names, or is no token inside. Distribution's challenge has no
     /// `error` then.
     pub(crate) fn unsigned(reason: impl Into<Cow<'static, str>>) -> Self {
-        Self { reason: reason.into(), error: None }
+        Self { reason: reason.into(), error: None, bearer: None }
     }
 
     /// The token is no good here, or not now.
     pub(crate) fn invalid(reason: impl Into<Cow<'static, str>>) -> Self {
-        Self { reason: reason.into(), error: Some("invalid_token") }
+        Self { reason: reason.into(), error: Some("invalid_token"), bearer: None }
     }
 
     /// The token is good and does not say what it would have to.
-    pub(crate) fn insufficient(reason: impl Into<Cow<'static, str>>) -> Self {
-        Self { reason: reason.into(), error: Some("insufficient_scope") }
+    pub(crate) fn insufficient(reason: impl Into<Cow<'static, str>>, bearer: Option<Principal>) -> Self {
+        Self { reason: reason.into(), error: Some("insufficient_scope"), bearer }
     }
 
     /// The refusal with its challenge: realm, service, the scope to ask for, and what was wrong, in this order.
@@ -56,6 +58,7 @@ impl Refusal {
         }
         let challenge = Challenge { scheme: "Bearer".into(), params };
         AuthError::Unauthorized { reason: self.reason, challenges: vec![challenge] }
+            .with_principal(self.bearer)
     }
 }
 

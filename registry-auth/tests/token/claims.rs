@@ -168,3 +168,15 @@ async fn the_grant_says_who_and_with_which_classes() {
         assert_eq!(granted(&controller, &token, "nobody").await.principal, None);
     }
 }
+
+#[tokio::test]
+async fn a_refusal_says_whose_token_did_not_suffice() {
+    let signer = Signer::new("ES256");
+    let controller = controller(jwks(&[signer.jwk_with_id("key")]));
+    let token = signer.token(json!({"kid": "key"}), &claims_with(json!({"sub": "bob", "access": []})));
+    let refused = pull(&controller, &token).await.unwrap_err();
+    assert_eq!(refused.principal().map(|bearer| bearer.name.as_str()), Some("bob"));
+    // Of a token that is not good nothing is believed, the name neither.
+    let refused = pull(&controller, &token[..token.len() - 4]).await.unwrap_err();
+    assert_eq!(refused.principal(), None);
+}

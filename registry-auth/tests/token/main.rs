@@ -102,7 +102,9 @@ async fn pull(controller: &Token, token: &str) -> Result<Grant, AuthError> {
 
 /// The one challenge of a refusal, as it is rendered.
 fn challenge(result: Result<Grant, AuthError>) -> String {
-    let Err(AuthError::Unauthorized { challenges, .. }) = result else { panic!("not refused: {result:?}") };
+    let Err(AuthError::Unauthorized { challenges, .. }) = result.map_err(AuthError::into_inner) else {
+        panic!("not refused with a challenge")
+    };
     let [challenge] = challenges.as_slice() else { panic!("{challenges:?}") };
     let params = challenge.params.iter().map(|(name, value)| format!("{name}=\"{value}\""));
     format!("{} {}", challenge.scheme, params.collect::<Vec<_>>().join(","))
