@@ -137,7 +137,9 @@ fn round_trip(file: &str, variables: &Variables, expected: &Loaded) {
 
 /// Values that whoever uses a configuration relies on.
 fn sound(config: &Config) {
-    assert!(config.catalog_max_entries > 0 && config.tags_max > 0 && config.storage.tag_concurrency != Some(0));
+    assert!(
+        config.catalog_max_entries > 0 && config.tags_max > 0 && config.storage.tag_concurrency != Some(0)
+    );
     assert!(!config.http.drain_timeout.is_zero());
     let prefix = config.http.prefix.as_deref().unwrap_or("/");
     assert!(prefix.starts_with('/') && prefix.ends_with('/'));
