@@ -4,6 +4,7 @@ import base64
 import http.client
 import os
 import pathlib
+import resource
 import signal
 import socket
 import ssl
@@ -172,6 +173,44 @@ def loiter(address, authority, ready):
     time.sleep(30)
 
 
+def resident(pid):
+    """In KiB."""
+    status = pathlib.Path(f"/proc/{pid}/status").read_text()
+    return int(status.split("VmRSS:")[1].split()[0])
+
+
+def idle(address, authority, pid, count, most):
+    """So many connections that were used once and wait, for no more than `most` bytes; then they are used again.
+    Without TLS where the authority is empty."""
+    count, most = int(count), int(most)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (count + 100, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+    host, port = address.split(":")
+    context = trusting(authority) if authority else None
+
+    def connect():
+        client = socket.create_connection((host, int(port)), timeout=10)
+        return context.wrap_socket(client, server_hostname="localhost") if context else client
+
+    def use(client):
+        client.sendall(b"GET /v2/ HTTP/1.1\r\nhost: a\r\nuser-agent: containers/5.0\r\naccept: */*\r\n\r\n")
+        assert client.recv(1000).startswith(b"HTTP/1.1 200 ")
+
+    for _ in range(20):
+        with connect() as client:
+            use(client)
+    before = resident(pid)
+    clients = [connect() for _ in range(count)]
+    for client in clients:
+        use(client)
+    time.sleep(0.5)
+    growth = (resident(pid) - before) * 1024
+    print(f"{count} idle connections: {growth / 1e6:.1f} MB")
+    assert growth <= most, f"{growth} bytes more, not {most}"
+    for client in clients:
+        use(client)
+        client.close()
+
+
 if __name__ == "__main__":
     {
         "load": load,
@@ -180,4 +219,5 @@ if __name__ == "__main__":
         "proxied": proxied,
         "break-off": break_off,
         "loiter": loiter,
+        "idle": idle,
     }[sys.argv[1]](*sys.argv[2:])

@@ -516,6 +516,17 @@ $EXTRA_DRAIN"
     ((SECONDS - start <= 5)) || fail "took $((SECONDS - start)) s"
 }
 
+# 1,000 connections that wait for a request: 20 MB is what was promised, and
+# a third of it is what they take without TLS.
+idle_connections() {
+    serve idle ""
+    python3 "$HELPER" idle "$REG" "" "$REG_PID" 1000 8000000
+    stop "$REG_PID"
+    serve idle-tls "$TLS"
+    python3 "$HELPER" idle "$REG" "$PKI/ca.crt" "$REG_PID" 1000 18000000
+    stop "$REG_PID"
+}
+
 check "speaks HTTP/1.1 and HTTP/2 over TLS, and says https in what it generates" speaks_both
 check "moves blobs over both, ten at once" moves_blobs
 check "speaks HTTP/2 without TLS where that is wanted" speaks_h2c
@@ -534,4 +545,5 @@ check "changes the level of the log" reloads_the_level
 check "serves skopeo and podman over TLS with certificates of clients" real_clients
 check "does not start where one of its ports is taken" port_in_use
 check "stops in time whoever loiters" stops_in_time
+check "holds little for connections that wait" idle_connections
 finish

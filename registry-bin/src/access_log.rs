@@ -1,7 +1,7 @@
 //! Wraps the service so that every request is counted while in flight and leaves its lines when the response has
 //! been sent or given up: one in the log and, if wanted, one in the access log, in Apache's combined format.
 
-use std::fmt::Write as _;
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -11,13 +11,12 @@ use std::time::SystemTime;
 
 use bytes::Buf;
 use http::header::{REFERER, USER_AGENT};
-use http::{HeaderMap, HeaderName, Request, Response};
+use http::{HeaderName, HeaderValue, Request, Response};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 use registry::http::{RequestLog, loggable_target};
 
-use crate::output;
-use crate::time::Civil;
+use crate::{output, time};
 
 /// Takes finished lines, newline included.
 pub(crate) type Sink = Arc<dyn Fn(&[u8]) + Send + Sync>;
@@ -64,9 +63,8 @@ struct Exchange {
 
 impl Drop for Exchange {
     fn drop(&mut self) {
-        if let Some(Line { before_status, after_size, sink }) = &self.access {
-            let (status, bytes) = (self.status, self.bytes);
-            sink(format!("{before_status} {status} {bytes} {after_size}\n").as_bytes());
+        if let Some(line) = self.access.take() {
+            line.finish(self.status, self.bytes);
         }
         if let Some(log) = &self.log {
             log.completed(self.bytes);
@@ -74,51 +72,62 @@ impl Drop for Exchange {
     }
 }
 
-/// A line of the access log under construction.
+/// A line of the access log under construction, in memory that is asked for once.
 struct Line {
-    before_status: String,
-    after_size: String,
+    /// What stands behind the size, and from `start` on what stands before the status.
+    text: Vec<u8>,
+    start: usize,
     sink: Sink,
 }
 
+/// What a line has besides target and headers of the client: with an IPv6 address and escapes a little less.
+const FRAME: usize = 160;
+
 impl Line {
     fn new<B>(request: &Request<B>, sink: &Sink) -> Self {
-        let peer = request
-            .extensions()
-            .get::<SocketAddr>()
-            .map_or_else(|| "-".to_owned(), |peer| peer.ip().to_canonical().to_string());
-        let mut start = format!("{peer} - - [{}] \"", Civil::new(SystemTime::now()).common_log());
-        escape(&mut start, request.method().as_str().as_bytes());
-        start.push(' ');
-        escape(&mut start, loggable_target(request.uri()).as_bytes());
-        _ = write!(start, " {:?}\"", request.version());
-        let after_size = format!(
-            "\"{}\" \"{}\"",
-            escaped(request.headers(), &REFERER),
-            escaped(request.headers(), &USER_AGENT)
-        );
-        Self { before_status: start, after_size, sink: Arc::clone(sink) }
+        let header = |name: &HeaderName| request.headers().get(name).map_or(&b""[..], HeaderValue::as_bytes);
+        let (referer, agent, target) =
+            (header(&REFERER), header(&USER_AGENT), loggable_target(request.uri()));
+        let mut text = Vec::with_capacity(FRAME + target.len() + 2 * (referer.len() + agent.len()));
+        text.extend_from_slice(b" \"");
+        escape(&mut text, referer);
+        text.extend_from_slice(b"\" \"");
+        escape(&mut text, agent);
+        text.extend_from_slice(b"\"\n");
+        let start = text.len();
+        match request.extensions().get::<SocketAddr>() {
+            Some(peer) => _ = write!(text, "{}", peer.ip().to_canonical()),
+            None => text.push(b'-'),
+        }
+        text.extend_from_slice(b" - - [");
+        text.extend_from_slice(&time::common_log(SystemTime::now()));
+        text.extend_from_slice(b"] \"");
+        escape(&mut text, request.method().as_str().as_bytes());
+        text.push(b' ');
+        escape(&mut text, target.as_bytes());
+        _ = write!(text, " {:?}\" ", request.version());
+        Self { text, start, sink: Arc::clone(sink) }
     }
-}
 
-fn escaped(headers: &HeaderMap, name: &HeaderName) -> String {
-    let mut text = String::new();
-    escape(&mut text, headers.get(name).map_or(b"", |value| value.as_bytes()));
-    text
+    fn finish(mut self, status: u16, bytes: u64) {
+        _ = write!(self.text, "{status} {bytes}");
+        self.text.extend_from_within(..self.start);
+        (self.sink)(&self.text[self.start..]);
+    }
 }
 
 /// Appends client-supplied bytes so that they can neither end their field nor the line.
-fn escape(text: &mut String, bytes: &[u8]) {
-    for &byte in bytes {
-        match byte {
-            b'"' | b'\\' => {
-                text.push('\\');
-                text.push(char::from(byte));
-            }
-            b' '..=b'~' => text.push(char::from(byte)),
-            _ => _ = write!(text, "\\x{byte:02x}"),
+fn escape(text: &mut Vec<u8>, mut bytes: &[u8]) {
+    let is_harmless = |byte: &u8| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\');
+    while let Some(end) = bytes.iter().position(|byte| !is_harmless(byte)) {
+        text.extend_from_slice(&bytes[..end]);
+        match bytes[end] {
+            byte @ (b'"' | b'\\') => text.extend_from_slice(&[b'\\', byte]),
+            byte => _ = write!(text, "\\x{byte:02x}"),
         }
+        bytes = &bytes[end + 1..];
     }
+    text.extend_from_slice(bytes);
 }
 
 /// The wrapped service; see the module.

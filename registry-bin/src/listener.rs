@@ -42,6 +42,9 @@ const BACK_OFF: (Duration, Duration) = (Duration::from_millis(10), Duration::fro
 /// How long it takes until it is said again that there are too many connections.
 const FULL_AGAIN: Duration = Duration::from_secs(60);
 
+/// As many connections may hold what they like while they wait for requests: a MiB is not worth the microsecond.
+const FEW: usize = 64;
+
 /// A service that the listener can serve: hyper's requests in, any body out, no errors.
 pub(crate) trait Serve<B>:
     tower_service::Service<Request<Intake>, Response = Response<B>, Error = Infallible, Future: Send>
@@ -158,6 +161,20 @@ async fn accept<S, B>(
     }
 }
 
+/// A connection's place among as many as there may be.
+#[derive(Debug)]
+struct Slot {
+    permit: OwnedSemaphorePermit,
+    count: usize,
+}
+
+impl Slot {
+    /// Whether there are so many connections that it matters what each of them holds while it waits.
+    fn is_one_of_many(&self) -> bool {
+        self.count.saturating_sub(self.permit.semaphore().available_permits()) > FEW
+    }
+}
+
 /// As many connections as there may be. Those beyond wait where the system keeps what was not accepted yet.
 struct Slots {
     free: Arc<Semaphore>,
@@ -171,18 +188,19 @@ impl Slots {
         Self { free: Arc::new(Semaphore::new(count)), count, warned: None }
     }
 
-    async fn take(&mut self) -> OwnedSemaphorePermit {
+    async fn take(&mut self) -> Slot {
+        let count = self.count;
         loop {
-            if let Ok(slot) = Arc::clone(&self.free).try_acquire_owned() {
-                return slot;
+            if let Ok(permit) = Arc::clone(&self.free).try_acquire_owned() {
+                return Slot { permit, count };
             }
             // Connections may come and go at the limit, many a second: not a line for each.
             if self.warned.is_none_or(|warned| warned.elapsed() > FULL_AGAIN) {
                 self.warned = Some(Instant::now());
                 warn!("{} connections are open, others have to wait (http.limits.connections)", self.count);
             }
-            if let Ok(slot) = Arc::clone(&self.free).acquire_owned().await {
-                return slot;
+            if let Ok(permit) = Arc::clone(&self.free).acquire_owned().await {
+                return Slot { permit, count };
             }
         }
     }

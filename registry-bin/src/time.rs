@@ -1,6 +1,8 @@
 //! Calendar time in UTC, written the two ways that log lines need.
 
+use std::cell::Cell;
 use std::fmt;
+use std::io::Write as _;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 const MONTHS: [&str; 12] =
@@ -41,11 +43,28 @@ impl Civil {
     pub(crate) fn rfc3339(self) -> impl fmt::Display {
         Rfc3339(self)
     }
+}
 
-    /// `21/Nov/2026:03:03:05 +0000`, as in access logs.
-    pub(crate) fn common_log(self) -> impl fmt::Display {
-        CommonLog(self)
+/// A time as in access logs.
+type CommonLog = [u8; 26];
+
+/// `21/Nov/2026:03:03:05 +0000`, as in access logs, until the year 9999. Made once in a second on each thread.
+pub(crate) fn common_log(at: SystemTime) -> CommonLog {
+    thread_local! {
+        static LAST: Cell<(u64, CommonLog)> = const { Cell::new((u64::MAX, [0; 26])) };
     }
+    let second = at.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    let (of, text) = LAST.get();
+    if of == second {
+        return text;
+    }
+    let Civil { year, month, day, hour, minute, second: seconds, .. } = Civil::new(at);
+    let month = MONTHS[usize::from(month.clamp(1, 12)) - 1];
+    let mut text = [0; 26];
+    // It fits.
+    _ = write!(&mut text[..], "{day:02}/{month}/{year:04}:{hour:02}:{minute:02}:{seconds:02} +0000");
+    LAST.set((second, text));
+    text
 }
 
 /// Year, month and day of a count of days since 1970-01-01.
@@ -73,16 +92,6 @@ impl fmt::Display for Rfc3339 {
     }
 }
 
-struct CommonLog(Civil);
-
-impl fmt::Display for CommonLog {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Civil { year, month, day, hour, minute, second, .. } = self.0;
-        let month = MONTHS[usize::from(month.clamp(1, 12)) - 1];
-        write!(f, "{day:02}/{month}/{year:04}:{hour:02}:{minute:02}:{second:02} +0000")
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -106,8 +115,15 @@ mod tests {
 
     #[test]
     fn access_log_form() {
-        let at = Civil::new(UNIX_EPOCH + Duration::from_secs(1_795_230_185));
-        assert_eq!(at.common_log().to_string(), "21/Nov/2026:03:03:05 +0000");
+        for (seconds, nanoseconds, expected) in [
+            (1_795_230_185, 0, "21/Nov/2026:03:03:05 +0000"),
+            (1_795_230_185, 999_999_999, "21/Nov/2026:03:03:05 +0000"),
+            (1_795_230_186, 0, "21/Nov/2026:03:03:06 +0000"),
+            (0, 0, "01/Jan/1970:00:00:00 +0000"),
+        ] {
+            let at = UNIX_EPOCH + Duration::new(seconds, nanoseconds);
+            assert_eq!(common_log(at), expected.as_bytes());
+        }
     }
 
     #[test]

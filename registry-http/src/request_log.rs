@@ -2,6 +2,7 @@
 //!
 //! The names are those of Distribution, so that whatever reads its logs reads ours.
 
+use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -49,7 +50,7 @@ pub(crate) fn span(id: &str, parts: &Parts) -> Span {
         http.request.id = id,
         http.request.method = parts.method.as_str(),
         http.request.host = host,
-        http.request.uri = loggable_target(&parts.uri),
+        http.request.uri = &*loggable_target(&parts.uri),
         http.request.remoteaddr = peer.map(display),
         http.request.useragent = text(&USER_AGENT),
         http.request.referer = text(&REFERER),
@@ -117,14 +118,14 @@ pub(crate) fn record_user(name: &str) {
 
 /// Path and query of a request as logs may have them: without the state in upload URLs, which is signed by us and
 /// for the client alone.
-pub fn loggable_target(uri: &Uri) -> String {
+pub fn loggable_target(uri: &Uri) -> Cow<'_, str> {
     const STATE: &str = "_state=";
     let Some(query) = uri.query().filter(|query| query.contains(STATE)) else {
-        return uri.path_and_query().map_or_else(|| uri.path().to_owned(), ToString::to_string);
+        return Cow::Borrowed(uri.path_and_query().map_or_else(|| uri.path(), |target| target.as_str()));
     };
     let hide = |part: &str| if part.starts_with(STATE) { "_state=-".to_owned() } else { part.to_owned() };
     let parts: Vec<String> = query.split('&').map(hide).collect();
-    format!("{}?{}", uri.path(), parts.join("&"))
+    Cow::Owned(format!("{}?{}", uri.path(), parts.join("&")))
 }
 
 /// The first entry of an error's envelope, left among the extensions of a response for the log.

@@ -1,28 +1,32 @@
 //! One connection: what is spoken on it, its task, its end.
 
+mod http1;
 mod idle;
 mod opening;
 mod service;
+mod wire;
 
 use std::error::Error;
+use std::future::poll_fn;
 use std::net::SocketAddr;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use http_body::Body;
-use hyper::server::conn::{http1, http2};
+use hyper::server::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::sync::watch;
 use tracing::debug;
 
 use self::idle::{Judge, Verdict};
 use self::opening::{Opened, open};
 use self::service::OneClient;
-use super::Serve;
 use super::stream::{Socket, Stream};
 use super::traffic::Traffic;
 use super::transport::{Protocol, Transport};
+use super::{Serve, Slot};
 use crate::config::Limits;
 
 /// Requests at the same time on one connection. The standard advises against fewer.
@@ -38,8 +42,7 @@ const SEND_BUFFER: usize = 256 << 10;
 /// How long nothing comes until the other side is asked whether it is still there.
 const ASK_AGAIN: std::time::Duration = std::time::Duration::from_secs(30);
 
-/// Serves `socket` in a task of its own, which gives `slot` back when it ends. A client that speaks HTTP/1.1 may
-/// close its sending side early and still gets its answer.
+/// Serves `socket` in a task of its own, which gives `slot` back when it ends.
 pub(super) fn spawn<S, B>(
     socket: Socket,
     peer: Option<SocketAddr>,
@@ -47,7 +50,7 @@ pub(super) fn spawn<S, B>(
     drain: watch::Receiver<bool>,
     limits: &Limits,
     transport: &Transport,
-    slot: OwnedSemaphorePermit,
+    slot: Slot,
 ) where
     S: Serve<B>,
     B: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static,
@@ -65,7 +68,7 @@ pub(super) fn spawn<S, B>(
             () = begun(&mut stop) => None,
         };
         if let Some(opened) = opened {
-            serve(opened, service, stop, &limits, traffic).await;
+            serve(opened, service, stop, &limits, traffic, &slot).await;
         }
         drop(slot);
     });
@@ -77,24 +80,18 @@ async fn serve<S, B>(
     drain: watch::Receiver<bool>,
     limits: &Limits,
     traffic: Arc<Traffic>,
+    slot: &Slot,
 ) where
     S: Serve<B>,
     B: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static,
 {
     let client =
         OneClient { inner: service, peer, certificate, secure, body: limits.body, protocol, traffic };
-    let judge = Judge::new(&client.traffic, limits, protocol);
-    let (io, service) = (TokioIo::new(io), TowerToHyperService::new(client));
+    let mut judge = Judge::new(&client.traffic, limits, protocol);
     match protocol {
-        Protocol::Http1 => {
-            let mut http = http1::Builder::new();
-            http.timer(TokioTimer::new())
-                .header_read_timeout(limits.header)
-                .max_header_size(limits.header_bytes)
-                .half_close(true);
-            drive(http.serve_connection(io, service), judge, drain).await;
-        }
+        Protocol::Http1 => http1::serve(io, client, limits, judge, drain, slot).await,
         Protocol::Http2 => {
+            let (io, service) = (TokioIo::new(io), TowerToHyperService::new(client));
             let mut http = http2::Builder::new(TokioExecutor::new());
             http.timer(TokioTimer::new())
                 .keep_alive_interval(ASK_AGAIN)
@@ -104,7 +101,9 @@ async fn serve<S, B>(
                 .initial_connection_window_size(WINDOWS.1)
                 .max_send_buf_size(SEND_BUFFER)
                 .max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX));
-            drive(http.serve_connection(io, service), judge, drain).await;
+            let mut connection = Box::pin(http.serve_connection(io, service));
+            let mut drain = drain;
+            drive(connection.as_mut(), &mut judge, &mut drain, |_| Poll::Pending).await;
         }
     }
 }
@@ -114,7 +113,7 @@ trait Ends: Future<Output = hyper::Result<()>> {
     fn finish(self: Pin<&mut Self>);
 }
 
-impl<I, B, S> Ends for http1::Connection<I, S>
+impl<I, B, S> Ends for hyper::server::conn::http1::Connection<I, S>
 where
     S: hyper::service::HttpService<
             hyper::body::Incoming,
@@ -145,19 +144,42 @@ where
     }
 }
 
-/// Lets the connection run until it ends, finishes or is not worth waiting for.
-async fn drive(connection: impl Ends, mut judge: Judge, mut drain: watch::Receiver<bool>) {
-    let mut connection = pin!(connection);
+/// Why a connection does not go on for now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Pause {
+    /// There is nothing to do.
+    Rest,
+    /// The next request has not come in time.
+    Late,
+}
+
+/// Lets the connection run until it ends, finishes or is not worth waiting for, which is the end of it, or until it is
+/// at rest, and then it says so. `pause` is asked when the connection has been polled.
+async fn drive<C: Ends>(
+    mut connection: Pin<&mut C>,
+    judge: &mut Judge,
+    drain: &mut watch::Receiver<bool>,
+    mut pause: impl FnMut(&mut Context<'_>) -> Poll<Pause> + Send,
+) -> bool {
     let mut draining = false;
     loop {
         tokio::select! {
-            result = connection.as_mut() => {
-                if let Err(error) = result {
+            result = poll_fn(|cx| match connection.as_mut().poll(cx) {
+                Poll::Ready(result) => Poll::Ready(Ok(result)),
+                Poll::Pending => pause(cx).map(Err),
+            }) => match result {
+                Ok(Ok(())) => return false,
+                Ok(Err(error)) => {
                     debug!(error = &error as &(dyn Error + 'static), "connection ended early");
+                    return false;
                 }
-                return;
-            }
-            () = begun(&mut drain), if !draining => {
+                Err(Pause::Late) => {
+                    debug!("a connection is closed: no head of a request came in time");
+                    return false;
+                }
+                Err(Pause::Rest) => return true,
+            },
+            () = begun(drain), if !draining => {
                 draining = true;
                 judge.drain();
                 connection.as_mut().finish();
@@ -166,7 +188,7 @@ async fn drive(connection: impl Ends, mut judge: Judge, mut drain: watch::Receiv
                 Verdict::Finish => connection.as_mut().finish(),
                 Verdict::Drop(why) => {
                     debug!("a connection is closed: {why}");
-                    return;
+                    return false;
                 }
             }
         }

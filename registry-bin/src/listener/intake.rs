@@ -64,6 +64,7 @@ impl Intake {
         if body.is_end_stream() {
             return (Self(None), None);
         }
+        traffic.body();
         let rest = Arc::new(Rest { state: Mutex::new(State::Unknown), time, traffic: Arc::clone(traffic) });
         let held = Held { body, wanted: false, timer: Timer::new(time), rest: Arc::clone(&rest) };
         (Self(Some(held)), Some(rest))
@@ -85,6 +86,7 @@ impl Rest {
 
     fn whole(&self) {
         self.traffic.taken();
+        self.traffic.whole();
         self.set(State::Whole);
     }
 

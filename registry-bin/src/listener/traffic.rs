@@ -1,7 +1,20 @@
 //! What goes on at one connection, shared by its stream, its service and its task.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+
+/// How far an HTTP/1.1 connection is, which answers one request after the other.
+///
+/// Nothing was asked for yet.
+const FRESH: u8 = 0;
+/// A request is being answered.
+const ASKED: u8 = 1;
+/// It is answered; the end of the answer has not been sent.
+const ANSWERED: u8 = 2;
+/// Everything has been sent.
+const SENT: u8 = 3;
+/// There will be no more requests.
+const CLOSING: u8 = 4;
 
 /// Counters and flags of one connection.
 #[derive(Debug, Default)]
@@ -22,6 +35,10 @@ pub(super) struct Traffic {
     waiting: AtomicUsize,
     /// Goes up with every piece of a request or an answer.
     pieces: AtomicU64,
+    /// See [`FRESH`]. Changed by the task of the connection alone, if it speaks HTTP/1.1; of no meaning otherwise.
+    turn: AtomicU8,
+    /// Bodies of requests that nobody has seen the end of.
+    bodies: AtomicUsize,
 }
 
 /// A request that is being answered.
@@ -96,6 +113,52 @@ impl Traffic {
         self.waiting.load(Ordering::Relaxed) > 0
     }
 
+    /// Hyper begins to read.
+    pub(super) fn begin(&self) {
+        self.turn.store(FRESH, Ordering::Relaxed);
+    }
+
+    /// There is a request.
+    pub(super) fn asked(&self) {
+        self.turn.store(ASKED, Ordering::Relaxed);
+    }
+
+    fn answered(&self) {
+        self.turn.store(ANSWERED, Ordering::Relaxed);
+    }
+
+    /// Everything that hyper had to send is with the system.
+    pub(super) fn flushed(&self) {
+        if self.turn.load(Ordering::Relaxed) == ANSWERED {
+            self.turn.store(SENT, Ordering::Relaxed);
+        }
+    }
+
+    /// Hyper takes no more requests.
+    pub(super) fn closing(&self) {
+        self.turn.store(CLOSING, Ordering::Relaxed);
+    }
+
+    /// A request has a body.
+    pub(super) fn body(&self) {
+        self.bodies.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A body was read to its end.
+    pub(super) fn whole(&self) {
+        self.bodies.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Whether the next request is waited for, or the rest of a body and then the next request.
+    pub(super) fn is_calm(&self) -> bool {
+        matches!(self.turn.load(Ordering::Relaxed), FRESH | SENT)
+    }
+
+    /// Whether what comes next, if not here already, is a new request, and one was answered since hyper began to read.
+    pub(super) fn is_at_rest(&self) -> bool {
+        self.turn.load(Ordering::Relaxed) == SENT && self.bodies.load(Ordering::Relaxed) == 0
+    }
+
     pub(super) fn is_idle(&self) -> bool {
         self.requests.load(Ordering::Relaxed) == 0
     }
@@ -105,6 +168,7 @@ impl UnderWay {
     pub(super) fn new(traffic: &Arc<Traffic>) -> Self {
         traffic.requests.fetch_add(1, Ordering::Relaxed);
         traffic.piece();
+        traffic.asked();
         Self(Arc::clone(traffic))
     }
 
@@ -117,5 +181,6 @@ impl Drop for UnderWay {
     fn drop(&mut self) {
         self.0.requests.fetch_sub(1, Ordering::Relaxed);
         self.0.piece();
+        self.0.answered();
     }
 }

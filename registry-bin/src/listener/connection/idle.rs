@@ -17,7 +17,7 @@ use crate::listener::transport::Protocol;
 const LOOK: Duration = Duration::from_secs(5);
 
 /// What a client that has begun to send a request gets for the rest of its head when the process stops.
-const LAST_HEAD: Duration = Duration::from_secs(1);
+pub(super) const LAST_HEAD: Duration = Duration::from_secs(1);
 
 /// What goes out between two looks without being part of an answer: pings, their answers, windows.
 const CHATTER: u64 = 512;

@@ -42,6 +42,8 @@ where
     type Future = Answer<S::Future>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        // The request is here already and waits for its turn.
+        self.traffic.asked();
         self.inner.poll_ready(cx)
     }
 

@@ -29,10 +29,10 @@ impl Wire {
         Self { io, ahead: Bytes::new(), traffic }
     }
 
-    /// Has these bytes read again before everything else.
-    pub(super) fn again(&mut self, bytes: Bytes) {
-        debug_assert!(self.ahead.is_empty(), "HTTP reads them first");
-        self.ahead = bytes;
+    /// Has these bytes, which were the last to be read, read again.
+    pub(super) fn again(&mut self, bytes: &[u8]) {
+        // A copy, because they lie in a buffer of hyper's that is much larger.
+        self.ahead = [bytes, &self.ahead].concat().into();
     }
 
     /// Waits until there is something to read; `false` if nothing comes any more. Between two requests no buffer is

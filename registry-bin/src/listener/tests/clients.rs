@@ -307,3 +307,104 @@ async fn half_a_head_does_not_hold_up_the_end() {
     assert_eq!(server.outcome().await, Outcome::Drained);
     assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
 }
+
+/// So many connections that one more is one of many. They are accepted in the order in which they are made.
+async fn crowd(server: &Server) -> Vec<TcpStream> {
+    let mut streams = Vec::new();
+    for _ in 0..FEW {
+        streams.push(server.connect().await);
+    }
+    streams
+}
+
+#[tokio::test]
+async fn requests_that_come_in_pieces_across_answers_are_all_answered() {
+    let server = server(Limits::default()).await;
+    let head = "GET /read HTTP/1.1\r\nhost: test\r\n\r\n";
+    let with_body = put("/read", 5) + "bytes";
+    let chunked =
+        "PUT /read HTTP/1.1\r\nhost: test\r\ntransfer-encoding: chunked\r\n\r\n5\r\nbytes\r\n0\r\n\r\n";
+    let refused = put("/refuse", 5) + "bytes";
+    let requests = [head, &with_body, head, chunked, &refused, head, head, &refused, chunked, head];
+    let (all, expected) = (requests.concat(), ["0", "5", "0", "5", "r", "0", "0", "r", "5", "0"]);
+    let mut others = Vec::new();
+    for many in [false, true] {
+        if many {
+            others = crowd(&server).await;
+        }
+        // Each piece ends somewhere else in a request; what comes with the end of one is the beginning of the next.
+        for piece in [1, 7, 30, 41, 64, 100, all.len()] {
+            let mut stream = server.connect().await;
+            for bytes in all.as_bytes().chunks(piece) {
+                within(stream.write_all(bytes)).await.unwrap();
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            for expected in expected {
+                let answer = response(&mut stream).await;
+                let body = answer.rsplit("\r\n").next().unwrap();
+                assert!(body.starts_with(expected), "in pieces of {piece}: {answer}");
+            }
+        }
+    }
+    for mut other in others {
+        assert!(ask(&mut other, "/read").await.ends_with("0 bytes"), "the others are served still");
+    }
+}
+
+/// With many connections as with few.
+#[tokio::test]
+async fn the_rest_of_a_body_that_nobody_reads_is_no_request() {
+    let server = server(Limits::default()).await;
+    let _others = crowd(&server).await;
+    let mut stream = server.connect().await;
+    let inner = "GET /read HTTP/1.1\r\nhost: test\r\n\r\n";
+    for _ in 0..20 {
+        within(stream.write_all(put("/refuse", inner.len()).as_bytes())).await.unwrap();
+        let answer = response(&mut stream).await;
+        assert!(answer.starts_with("HTTP/1.1 416 ") && !answer.contains("connection: close"), "{answer}");
+        within(stream.write_all(inner.as_bytes())).await.unwrap();
+        within(stream.write_all(put("/read", 3).as_bytes())).await.unwrap();
+        within(stream.write_all(b"end")).await.unwrap();
+        assert!(response(&mut stream).await.ends_with("3 bytes"));
+    }
+}
+
+/// The time for a head does not run while an answer is taken.
+#[tokio::test]
+async fn a_client_may_read_an_answer_longer_than_a_head_may_take() {
+    let service = tower::service_fn(|_: Request<Intake>| async {
+        Ok::<_, Infallible>(Response::new(Full::<Bytes>::from(vec![b'x'; 32 << 20])))
+    });
+    let server = Server::over(service, &anywhere(), BOUND, limits(|limits| limits.header = SOON)).await;
+    let mut others = Vec::new();
+    for many in [false, true] {
+        if many {
+            others = crowd(&server).await;
+        }
+        let mut stream = server.connect().await;
+        within(stream.write_all(b"GET / HTTP/1.1\r\nhost: test\r\n\r\n")).await.unwrap();
+        tokio::time::sleep(SOON * 4).await;
+        let answer = rest(&mut stream).await;
+        assert!(answer.len() > 32 << 20, "{}", answer.len());
+    }
+    drop(others);
+}
+
+/// Waiting for the first byte and for the rest of the head are one time.
+#[tokio::test]
+async fn a_head_gets_what_the_wait_for_its_first_byte_has_left() {
+    let server = server(limits(|limits| limits.header = Duration::from_secs(1))).await;
+    for (asked_before, many) in [(false, false), (true, false), (true, true)] {
+        let _others = if many { crowd(&server).await } else { Vec::new() };
+        let mut stream = server.connect().await;
+        if asked_before {
+            ask(&mut stream, "/read").await;
+        }
+        let start = Instant::now();
+        tokio::time::sleep(Duration::from_millis(700)).await;
+        within(stream.write_all(b"GET / HT")).await.unwrap();
+        assert!(closed(&mut stream).await);
+        let took = start.elapsed();
+        assert!((Duration::from_millis(900)..Duration::from_millis(1500)).contains(&took), "{took:?}");
+    }
+}
