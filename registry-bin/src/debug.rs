@@ -2,7 +2,7 @@
 //! address belongs on a network of theirs.
 
 mod pprof;
-#[cfg(feature = "profiling")]
+#[cfg(any(feature = "profiling", feature = "heap-profile"))]
 mod profile;
 mod redis;
 #[cfg(test)]

@@ -9,6 +9,8 @@ mod commands;
 mod config;
 mod debug;
 mod health;
+#[cfg(feature = "heap-profile")]
+mod heap;
 mod listener;
 mod logging;
 mod maintenance;

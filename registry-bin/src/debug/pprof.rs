@@ -6,11 +6,14 @@ use super::{Answer, not_found, text};
 
 const INDEX: &str = "\
 /debug/pprof/profile?seconds=30  where this process spends its CPU time, for `go tool pprof` and other readers of profile.proto
+/debug/pprof/heap                whose memory this process has, in the same form, if it was built with heap-profile
 /debug/pprof/cmdline             the command line
 ";
 
+#[cfg(not(feature = "heap-profile"))]
 const NO_HEAP: &str = "\
-There is no profile of the heap: this program does not record its allocations.
+There is no profile of the heap: this program was built without the feature `heap-profile`, in which it records its
+allocations. `cargo build --release --features heap-profile` makes one that does.
 /debug/vars and the metric process_resident_memory_bytes say how much memory it has. To see where from, attach
 `heaptrack --pid <pid>`, or `bpftrace` to malloc; neither needs a restart.
 ";
@@ -25,7 +28,7 @@ pub(super) async fn answer(which: &str, query: &str) -> Answer {
         "" => text(StatusCode::OK, INDEX),
         "profile" => profile(query).await,
         "cmdline" => text(StatusCode::OK, command()),
-        "heap" | "allocs" => text(StatusCode::NOT_IMPLEMENTED, NO_HEAP),
+        "heap" | "allocs" => heap(query).await,
         "goroutine" | "block" | "mutex" | "threadcreate" | "trace" | "symbol" => {
             text(StatusCode::NOT_IMPLEMENTED, OF_GO)
         }
@@ -39,19 +42,19 @@ fn command() -> String {
     words.join("\0")
 }
 
-#[cfg(not(feature = "profiling"))]
+#[cfg(any(not(feature = "profiling"), feature = "heap-profile"))]
 async fn profile(_: &str) -> Answer {
-    const OFF: &str =
-        "This program was built without the feature `profiling`.\n`perf record -g -p <pid>` profiles it.\n";
+    const OFF: &str = "This program was built without the feature `profiling`, or with `heap-profile`, which excludes it.\n\
+        `perf record -g -p <pid>` profiles it.\n";
     text(StatusCode::NOT_IMPLEMENTED, OFF)
 }
 
-#[cfg(feature = "profiling")]
+#[cfg(all(feature = "profiling", not(feature = "heap-profile")))]
 async fn profile(query: &str) -> Answer {
     use std::time::Duration;
 
     use super::answer;
-    use super::profile::{ProfileError, record};
+    use super::profile::{ProfileError, cpu::record};
 
     /// What Go takes without a word about it, and what nobody waits for longer than.
     const SECONDS: u64 = 30;
@@ -70,5 +73,24 @@ async fn profile(query: &str) -> Answer {
         Ok(profile) => answer(StatusCode::OK, "application/octet-stream", profile),
         Err(error @ ProfileError::Busy) => text(StatusCode::CONFLICT, format!("{error}\n")),
         Err(error @ ProfileError::Failed(_)) => text(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
+    }
+}
+
+#[cfg(not(feature = "heap-profile"))]
+async fn heap(_: &str) -> Answer {
+    text(StatusCode::NOT_IMPLEMENTED, NO_HEAP)
+}
+
+/// What is held and what ever was are in one profile, as Go's `heap` and `allocs` are; readers ask for a kind of sample.
+#[cfg(feature = "heap-profile")]
+async fn heap(query: &str) -> Answer {
+    use super::answer;
+    use super::profile::heap::record;
+
+    let as_text = query.split('&').any(|pair| pair.strip_prefix("debug=").is_some_and(|debug| debug != "0"));
+    match record(as_text).await {
+        Ok(profile) if as_text => text(StatusCode::OK, profile),
+        Ok(profile) => answer(StatusCode::OK, "application/octet-stream", profile),
+        Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
     }
 }

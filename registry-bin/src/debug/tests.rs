@@ -69,7 +69,9 @@ async fn variables_say_what_distributions_readers_look_for() {
 #[tokio::test]
 async fn profiles_that_are_not_there_say_what_to_use() {
     let sources = sources(None).await;
-    for (path, expected) in [("heap", "heaptrack"), ("allocs", "heaptrack"), ("goroutine", "perf record")] {
+    let without = if cfg!(feature = "heap-profile") { 0 } else { 2 };
+    let heap = [("heap", "--features heap-profile"), ("allocs", "heaptrack")];
+    for (path, expected) in heap.into_iter().take(without).chain([("goroutine", "perf record")]) {
         let (status, _, body) = ask(&sources, Method::GET, &format!("/debug/pprof/{path}")).await;
         assert_eq!(status, StatusCode::NOT_IMPLEMENTED);
         assert!(String::from_utf8_lossy(&body).contains(expected), "{path}");
@@ -78,7 +80,7 @@ async fn profiles_that_are_not_there_say_what_to_use() {
     assert_eq!(ask(&sources, Method::GET, "/debug/pprof/nothing").await.0, StatusCode::NOT_FOUND);
 }
 
-#[cfg(feature = "profiling")]
+#[cfg(all(feature = "profiling", not(feature = "heap-profile")))]
 #[tokio::test]
 async fn a_profile_takes_a_sensible_time_and_one_at_a_time() {
     let sources = sources(None).await;
@@ -96,6 +98,28 @@ async fn a_profile_takes_a_sensible_time_and_one_at_a_time() {
     );
     // Its first field is a message, the type of the samples.
     assert_eq!(profile[0], 1 << 3 | 2);
+}
+
+#[cfg(feature = "heap-profile")]
+#[tokio::test]
+async fn a_heap_profile_names_who_holds_memory() {
+    #[inline(never)]
+    fn somebody_who_holds_memory() -> Vec<Vec<u8>> {
+        (0..64).map(|_| vec![1; 1 << 20]).collect()
+    }
+    let sources = sources(None).await;
+    let held = std::hint::black_box(somebody_who_holds_memory());
+    for path in ["heap", "allocs", "heap?gc=1", "heap?debug=0"] {
+        let (status, kind, profile) = ask(&sources, Method::GET, &format!("/debug/pprof/{path}")).await;
+        assert_eq!((status, kind.as_str()), (StatusCode::OK, "application/octet-stream"), "{profile:?}");
+        for text in ["inuse_space", "alloc_objects", "somebody_who_holds_memory"] {
+            assert!(profile.windows(text.len()).any(|part| part == text.as_bytes()), "{path}: no {text}");
+        }
+    }
+    let (status, kind, dump) = ask(&sources, Method::GET, "/debug/pprof/heap?debug=1").await;
+    assert_eq!((status, kind.as_str()), (StatusCode::OK, "text/plain; charset=utf-8"));
+    assert!(dump.starts_with(b"heap_v2/524288\n"));
+    drop(held);
 }
 
 /// Every metric that a file in `deploy` names.
