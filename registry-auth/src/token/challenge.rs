@@ -17,7 +17,7 @@ pub(crate) struct Refusal {
     /// The `error` of the challenge, if it has one.
     error: Option<&'static str>,
     /// Whose token it was, if it is good.
-    bearer: Option<Principal>,
+    bearer: Option<Box<Principal>>,
 }
 
 impl Refusal {
@@ -39,7 +39,7 @@ impl Refusal {
 
     /// The token is good and does not say what it would have to.
     pub(crate) fn insufficient(reason: impl Into<Cow<'static, str>>, bearer: Option<Principal>) -> Self {
-        Self { reason: reason.into(), error: Some("insufficient_scope"), bearer }
+        Self { reason: reason.into(), error: Some("insufficient_scope"), bearer: bearer.map(Box::new) }
     }
 
     /// The refusal with its challenge: realm, service, the scope to ask for, and what was wrong, in this order.
@@ -58,7 +58,7 @@ impl Refusal {
         }
         let challenge = Challenge { scheme: "Bearer".into(), params };
         AuthError::Unauthorized { reason: self.reason, challenges: vec![challenge] }
-            .with_principal(self.bearer)
+            .with_principal(self.bearer.map(|bearer| *bearer))
     }
 }
 
