@@ -9,6 +9,10 @@ SUITE=redis
 
 PASSWORD=correct-horse
 HOLD=$WORK/redis
+# Milliseconds that no request may take while a Redis is away: a quarter of a
+# second is ours, the rest is what a machine takes that builds beside it. A
+# client without a limit would wait for as long as the Redis is away.
+LONGEST=3000
 mkdir -p "$HOLD"
 
 # redis NAME PORT ARGUMENTS…: starts a server and waits for it. Sets REDIS_PID.
@@ -161,7 +165,7 @@ password: $PASSWORD"
         sleep 1
     }
     load_while hang
-    ((WORST < 700)) || fail "a request took $WORST ms while Redis hung"
+    ((WORST < LONGEST)) || fail "a request took $WORST ms while Redis hung"
     assert_eq "$(grep -c 'cannot be used, going on without' "$REG_LOG")" 2 "lines about a Redis that hangs"
     until_true 10 eval '(($(grep -c "in use again" "$REG_LOG") == 2))'
 
@@ -181,7 +185,7 @@ password: $PASSWORD"
         sleep 1.5
     }
     load_while kill_it
-    ((WORST < 700)) || fail "a request took $WORST ms while Redis died"
+    ((WORST < LONGEST)) || fail "a request took $WORST ms while Redis died"
     stop "$REG_PID"
 }
 
@@ -375,7 +379,7 @@ sentinelpassword: watch-word"
     }
     load_while fail_over
     logged 'has another master' || fail "no line about the new master"
-    ((WORST < 700)) || fail "a request took $WORST ms"
+    ((WORST < LONGEST)) || fail "a request took $WORST ms"
     stop "$REG_PID"
     for i in "${pids[@]}"; do stop "$i"; done
 }
@@ -413,7 +417,7 @@ password: $PASSWORD"
         sleep 3
     }
     load_while lose_one
-    ((WORST < 700)) || fail "a request took $WORST ms"
+    ((WORST < LONGEST)) || fail "a request took $WORST ms"
     stop "$REG_PID"
     for i in 0 2; do stop "${pids[i]}"; done
 }
