@@ -119,7 +119,7 @@ async fn run(
         tokio::spawn(Arc::clone(acme).run());
     }
     notify::tell(notify::READY);
-    tokio::spawn({
+    let stopping = tokio::spawn({
         let stops = stops.clone();
         async move {
             notifications::first_stop(stops).await;
@@ -128,6 +128,8 @@ async fn run(
     });
     let stopped = tokio::spawn(notifications::first_stop(stops.clone()));
     let outcome = listener::serve(listener, service, stops.clone(), options).await;
+    // There was a stop, and it has to be told before the process ends.
+    let _ = stopping.await;
     if let Some(notifier) = notifier {
         let stopped = stopped.await.unwrap_or_else(|_| Instant::now());
         notifications::finish(&notifier, stopped, config.http.drain_timeout, stops).await;

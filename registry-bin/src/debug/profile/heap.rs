@@ -29,6 +29,7 @@ pub(in crate::debug) async fn record(text: bool) -> Result<Vec<u8>, ProfileError
         let profile = encode(&String::from_utf8_lossy(&dump), frame);
         // The debug information of the program, many MiB of it.
         backtrace::clear_symbol_cache();
+        crate::heap::give_back();
         profile
     })
     .await
