@@ -1,3 +1,5 @@
+//! What lines of the audit log say, and which there are.
+
 use std::net::IpAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::{Arc, Mutex};

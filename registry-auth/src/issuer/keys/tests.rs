@@ -1,3 +1,5 @@
+//! Keys in a directory: made, shared, replaced, and gone.
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;

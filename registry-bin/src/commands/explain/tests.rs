@@ -1,3 +1,5 @@
+//! What `registry auth explain` answers, and with which exit code.
+
 use clap::Parser;
 
 use super::*;
