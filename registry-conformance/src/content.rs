@@ -191,7 +191,7 @@ impl Content {
             let id = writer.id().clone();
             writer.write(head).await?;
             writer.close().await?;
-            let mut writer = store.resume(&id).await?;
+            let mut writer = store.resume(&id, None).await?;
             writer.write(tail).await?;
             writer.commit(digest).await?;
         }

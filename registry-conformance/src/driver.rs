@@ -66,6 +66,7 @@ macro_rules! __driver_cases {
                 a_replaced_file_is_never_absent,
                 delete_removes_files_and_directories,
                 delete_of_nothing_succeeds,
+                remove_removes_a_file_alone,
                 delete_spares_names_that_share_a_prefix,
                 a_deleted_path_can_be_used_again,
                 steps_of_one_stage_are_all_done,
@@ -99,6 +100,13 @@ macro_rules! __driver_cases {
                 a_second_writer_is_refused,
                 the_file_is_free_after_every_ending,
                 commit_moves_the_file,
+                a_file_can_be_written_to_where_it_belongs,
+                a_destined_file_appears_when_its_stage_comes,
+                a_cancelled_file_never_reaches_where_it_was_destined,
+                a_detached_file_is_continued_with_its_ticket,
+                a_detached_file_is_continued_without_its_ticket,
+                a_detached_empty_file_is_begun_with_its_ticket,
+                an_old_ticket_does_not_change_what_was_committed,
                 commit_without_steps_keeps_the_file,
                 a_failed_commit_keeps_the_file,
                 an_empty_file_can_be_committed,
@@ -236,7 +244,7 @@ fn read_slice(_: &std::fs::File, _: u64, _: usize) -> Option<Vec<u8>> {
 
 pub(crate) async fn writer(driver: &dyn StorageDriver, at: &str, mode: WriteMode) -> Box<dyn FileWriter> {
     driver
-        .writer(&path(at), mode)
+        .writer(&path(at), mode.clone())
         .await
         .unwrap_or_else(|error| panic!("cannot open {at} to {mode:?}: {error:?}"))
 }
@@ -250,7 +258,7 @@ pub(crate) async fn reopen(
 ) -> Result<Box<dyn FileWriter>, StorageError> {
     let deadline = Instant::now() + Duration::from_secs(10);
     loop {
-        match driver.writer(&path(at), mode).await {
+        match driver.writer(&path(at), mode.clone()).await {
             Err(StorageError::Busy { .. }) if Instant::now() < deadline => {
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }

@@ -42,15 +42,20 @@ pub trait BlobStore: fmt::Debug + Send + Sync {
     /// Continues an upload, in this process or in another over the same store. Whoever holds the
     /// writer holds the session alone.
     ///
+    /// `ticket` is what [`UploadStatus::ticket`] said last, if the caller can vouch for it. Without one,
+    /// or with one that is out of date, the store is asked.
+    ///
     /// # Errors
     /// [`Error::UploadUnknown`], [`Error::UploadBusy`].
-    async fn resume(&self, id: &UploadId) -> Result<Box<dyn BlobWriter>>;
+    async fn resume(&self, id: &UploadId, ticket: Option<&str>) -> Result<Box<dyn BlobWriter>>;
 
-    /// How far an upload has come (end-13). Does not disturb whoever is writing.
+    /// How far an upload has come (end-13). Does not disturb whoever is writing. `ticket` as for
+    /// [`resume`](Self::resume); the store is asked all the same, since the answer with a newer one may
+    /// have been lost.
     ///
     /// # Errors
     /// [`Error::UploadUnknown`].
-    async fn status(&self, id: &UploadId) -> Result<UploadStatus>;
+    async fn status(&self, id: &UploadId, ticket: Option<&str>) -> Result<UploadStatus>;
 
     /// Removes a blob from this repository (end-10). Its content stays until it is collected, other
     /// repositories are not touched, and manifests that refer to it stay.

@@ -53,6 +53,10 @@ pub trait StorageDriver: fmt::Debug + Send + Sync + 'static {
     /// The name used in configuration, errors and metrics.
     fn name(&self) -> &'static str;
 
+    /// How files are kept, for callers that can choose between ways to the same end. Always the same for
+    /// one driver.
+    fn shape(&self) -> Shape;
+
     /// The whole of a small file.
     ///
     /// # Errors
@@ -91,6 +95,7 @@ pub trait StorageDriver: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// [`StorageError::Busy`] while another writer has the file open, in this process or, where the
     /// store can tell, in another. [`StorageError::NotFound`] for [`WriteMode::Append`] without a file.
+    /// [`StorageError::Unsupported`] for [`WriteMode::Continue`] with a ticket that is not of this driver.
     async fn writer(&self, path: &StoragePath, mode: WriteMode) -> Result<Box<dyn FileWriter>, StorageError>;
 
     /// A URL from which a client can fetch the file itself, or `None` if the bytes have to come from us.
@@ -99,6 +104,13 @@ pub trait StorageDriver: fmt::Debug + Send + Sync + 'static {
         path: &StoragePath,
         hint: &RedirectHint,
     ) -> Result<Option<Uri>, StorageError>;
+
+    /// The name under which the bucket has the file at a path: without a leading `/`, with everything that
+    /// the driver puts before paths. For URLs that someone else makes of objects, a content delivery network
+    /// for one. `None` if files are not kept under names of their own that the outside could ask for.
+    ///
+    /// Says nothing of whether the file is there, and asks nobody.
+    fn object_key(&self, path: &StoragePath) -> Option<String>;
 }
 
 /// A file that is being written by the one who holds this.
@@ -110,6 +122,11 @@ pub trait FileWriter: fmt::Debug + Send {
     /// The length of the file in bytes, with everything accepted so far.
     fn size(&self) -> u64;
 
+    /// Tells where [`commit`](Self::commit) is going to move the file, before anything is written. Only a
+    /// hint: where content appears whole or not at all, it can be written to its place right away. The
+    /// batch that is committed has the rename all the same.
+    fn destined_for(&mut self, path: &StoragePath);
+
     /// Appends. May return before the bytes have left memory; what is held back is bounded.
     ///
     /// # Errors
@@ -117,9 +134,21 @@ pub trait FileWriter: fmt::Debug + Send {
     /// [`close`](Self::close), [`cancel`](Self::cancel) or being dropped.
     async fn write(&mut self, data: Bytes) -> Result<(), StorageError>;
 
-    /// Ends writing for now. When it returns, everything written is durable and another process can
-    /// open the file with [`WriteMode::Append`]. Returns the length in bytes.
+    /// Ends writing for now. When it returns, everything written is durable and readable under the path
+    /// of the file, and another process can open it with [`WriteMode::Append`]. Returns the length in
+    /// bytes.
+    ///
+    /// In a bucket this makes an object of what there is, which costs a copy when the file is gone on
+    /// with: [`detach`](Self::detach) does not.
     async fn close(self: Box<Self>) -> Result<u64, StorageError>;
+
+    /// Like [`close`](Self::close), for a caller who keeps what it is told and comes back with it. What
+    /// would be written to the store only to find the file again may go into a ticket instead, and the
+    /// file need not be readable yet; the content itself is as durable as after [`close`](Self::close).
+    ///
+    /// A file that was detached with a ticket can be opened with [`WriteMode::Append`] as well, at
+    /// greater cost.
+    async fn detach(self: Box<Self>) -> Result<Detached, StorageError>;
 
     /// Ends writing for good: makes the content durable and then applies `then`, which usually moves
     /// the file to where it belongs. Returns the length in bytes.
@@ -136,12 +165,47 @@ pub trait FileWriter: fmt::Debug + Send {
 }
 
 /// How a file is opened for writing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum WriteMode {
     /// From nothing; what was there is gone.
     Truncate,
     /// After the last byte of an existing file.
     Append,
+    /// Where the writer was that gave out this ticket. It is taken at its word: whoever passes one on has
+    /// seen to it that nobody has changed it.
+    Continue(Bytes),
+}
+
+/// A file that is not being written for now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Detached {
+    /// Its length in bytes.
+    pub size: u64,
+    /// What [`WriteMode::Continue`] takes, of no more than [`Detached::TICKET_LIMIT`] bytes. Without one
+    /// everything is in the store.
+    pub ticket: Option<Bytes>,
+}
+
+impl Detached {
+    /// The most bytes of a ticket, which may travel in a URL.
+    pub const TICKET_LIMIT: usize = 1536;
+
+    /// A file of which everything is in the store.
+    pub fn stored(size: u64) -> Self {
+        Self { size, ticket: None }
+    }
+}
+
+/// How a driver keeps files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shape {
+    /// In directories, as a disk does: listing the children of one is cheap, and so is another call.
+    Tree,
+    /// Under names in one long row, as a bucket does. There are no directories but those that names
+    /// spell. Each call is a round trip that is paid for; steps of one stage are under way together; a
+    /// listing with [`ListMode::Recursive`] is in byte order, goes on after any text, and costs a call for
+    /// about a thousand names, whatever directories they are in.
+    Flat,
 }
 
 /// What is at a path.
@@ -161,7 +225,8 @@ pub struct ListRequest {
     /// Direct children, or everything below.
     pub mode: ListMode,
     /// Only entries after this one. With [`ListMode::Children`] any text; with [`ListMode::Recursive`]
-    /// the name of the last entry of the page before.
+    /// the name of the last entry of the page before, or any text where the store is
+    /// [flat](Shape::Flat).
     pub after: Option<String>,
     /// At most this many entries.
     pub limit: usize,
@@ -192,7 +257,7 @@ pub enum ListMode {
     /// Direct children, files and directories, in ascending byte order of their names.
     Children,
     /// Files at any depth, named relative to the directory, in an order of the driver's own that is
-    /// the same for every page.
+    /// the same for every page; byte order where the store is [flat](Shape::Flat).
     Recursive,
 }
 

@@ -86,9 +86,9 @@ pub use descriptors::{
 };
 pub use digest::{Algorithm, Digest, Digester, verify_stream};
 pub use driver::{
-    Batch, Change, Content, ContentBody, Durability, Entry, FileSlice, FileWriter, ListMode, ListPage,
-    ListRequest, Metadata, PutMode, RedirectHint, Step, StorageDriver, StorageDriverExt, StoragePath,
-    WriteMode,
+    Batch, Change, Content, ContentBody, Detached, Durability, Entry, FileSlice, FileWriter, ListMode,
+    ListPage, ListRequest, Metadata, PutMode, RedirectHint, Shape, Step, StorageDriver, StorageDriverExt,
+    StoragePath, WriteMode,
 };
 pub use error::{BoxError, CodedError, Error, ErrorCode, Result, StorageError, WireError};
 pub use events::{Event, EventSink, EventTarget};
@@ -98,7 +98,7 @@ pub use manifest::ManifestDocument;
 pub use manifests::{Manifest, ManifestStore, PutManifest, ReferrerFilter};
 pub use name::{Reference, RepositoryName, Tag, UploadId};
 pub use namespace::{GlobalBlobs, Namespace, RepositoryRemover};
-pub use network::Network;
+pub use network::{Network, NetworkSet};
 pub use page::{Page, PageRequest};
 pub use plugin::{BuildError, Factories, Factory, Options};
 pub use range::{ByteRange, RangeNotSatisfiable};

@@ -75,6 +75,10 @@ pub struct UploadStatus {
     pub size: u64,
     /// When it was started.
     pub started_at: SystemTime,
+    /// What [`resume`](crate::BlobStore::resume) would like to be given back, so that it need not look
+    /// for it in the store. Whoever lets it out of hand has to see to it that it comes back unchanged: it
+    /// is taken at its word.
+    pub ticket: Option<String>,
 }
 
 /// An upload session, held by the one request that writes to it.
@@ -93,6 +97,10 @@ pub trait BlobWriter: fmt::Debug + Send {
     /// (`OCI-Chunk-Min-Length`), if the store has such a wish.
     fn min_chunk_size(&self) -> Option<NonZeroU64>;
 
+    /// Tells which digest [`commit`](Self::commit) is going to be asked for, before anything is written.
+    /// Only a hint: the content may then go straight to where it belongs.
+    fn expect(&mut self, digest: &Digest);
+
     /// Appends. May return before the bytes have left memory; what is held back is bounded.
     ///
     /// # Errors
@@ -102,6 +110,11 @@ pub trait BlobWriter: fmt::Debug + Send {
     /// Ends this request's part. When it returns, everything written is durable, and so is the state of
     /// the digest, so that [`resume`](crate::BlobStore::resume) reads nothing again. Returns the size.
     async fn close(self: Box<Self>) -> Result<u64>;
+
+    /// Like [`close`](Self::close), for a caller who comes back with the
+    /// [ticket](UploadStatus::ticket): what would be written to the store only to find it again may be in
+    /// there. The bytes themselves are as durable as after [`close`](Self::close).
+    async fn detach(self: Box<Self>) -> Result<UploadStatus>;
 
     /// Ends the session: checks the content, stores it and puts it into the repository. When it
     /// returns, the blob is durable and readable. Once begun it runs to its end even if the future is

@@ -36,7 +36,7 @@ pub(crate) async fn dispatch(call: Call, route: Route, body: RequestBody) -> Han
         Route::GetBlob { name, digest } => blobs::get(&call, &name, &digest).await,
         Route::DeleteBlob { name, digest } => blobs::delete(&call, &name, &digest).await,
         Route::StartUpload { name, start } => uploads::start(&call, &name, start, body).await,
-        Route::UploadStatus { name, id } => uploads::status(&call, &name, &id).await,
+        Route::UploadStatus { name, id, state } => uploads::status(&call, &name, &id, state.as_deref()).await,
         Route::PatchUpload { name, id, state } => {
             uploads::patch(&call, &name, &id, state.as_deref(), body).await
         }

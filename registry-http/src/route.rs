@@ -87,6 +87,8 @@ pub enum Route {
         name: RepositoryName,
         /// Which session.
         id: UploadId,
+        /// The state that we gave out with the URL.
+        state: Option<String>,
     },
     /// end-5: upload a chunk.
     PatchUpload {
@@ -304,7 +306,7 @@ impl Route {
                         Self::FinishUpload { name, id, state: state(), digest }
                     }
                     "DELETE" => Self::CancelUpload { name, id, state: state() },
-                    _ => Self::UploadStatus { name, id },
+                    _ => Self::UploadStatus { name, id, state: state() },
                 }
             }
         })

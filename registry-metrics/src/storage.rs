@@ -98,7 +98,7 @@ impl Action {
             match step.change {
                 Change::Rename { .. } => return Self::Move,
                 Change::Put { .. } => action = Self::PutContent,
-                Change::Delete { .. } => {}
+                Change::Delete { .. } | Change::Remove { .. } => {}
             }
         }
         action

@@ -35,7 +35,7 @@ fn routes_and_handlers_agree() {
         (Route::GetManifest { name: name.clone(), reference }, "manifest"),
         (Route::GetBlob { name: name.clone(), digest: digest.clone() }, "blob"),
         (Route::StartUpload { name: name.clone(), start: Default::default() }, "blob_upload"),
-        (Route::UploadStatus { name: name.clone(), id }, "blob_upload_chunk"),
+        (Route::UploadStatus { name: name.clone(), id, state: None }, "blob_upload_chunk"),
         (Route::Referrers { name, digest, artifact_type: None, page: page() }, "referrers"),
     ] {
         let metrics = Metrics::new();

@@ -90,12 +90,12 @@ impl BlobStore for Blobs {
         Ok(UploadStart::Session(writer))
     }
 
-    async fn resume(&self, id: &UploadId) -> Result<Box<dyn BlobWriter>> {
-        self.uploads().resume(id).await
+    async fn resume(&self, id: &UploadId, ticket: Option<&str>) -> Result<Box<dyn BlobWriter>> {
+        self.uploads().resume(id, ticket).await
     }
 
-    async fn status(&self, id: &UploadId) -> Result<UploadStatus> {
-        self.uploads().status(id).await
+    async fn status(&self, id: &UploadId, ticket: Option<&str>) -> Result<UploadStatus> {
+        self.uploads().status(id, ticket).await
     }
 
     async fn delete(&self, digest: &Digest) -> Result<()> {

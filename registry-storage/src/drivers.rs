@@ -1,5 +1,7 @@
 //! The built-in storage drivers, and by which names configuration knows them.
 
+#[cfg(any(feature = "s3", feature = "gcs", feature = "azure"))]
+pub mod bucket;
 mod filesystem;
 mod memory;
 

@@ -39,9 +39,12 @@ mod referrers;
 mod repository;
 mod tagged;
 mod tags;
+mod tickets;
 mod uploads;
 
 pub use cache::MemoryCache;
+#[cfg(any(feature = "s3", feature = "gcs", feature = "azure"))]
+pub use drivers::bucket;
 pub use drivers::{FilesystemDriver, MemoryDriver, builtin_drivers};
 pub use namespace::{StorageNamespace, StorageNamespaceBuilder};
 pub use purge::{PurgeReport, StaleUpload, UploadPurge};

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use http::Method;
 use registry_core::{
     BlobDescriptors, BlobDescriptorsLayer, DescriptorCache, Error, GlobalBlobs, Namespace, Page, PageRequest,
-    Repository, RepositoryName, RepositoryRemover, RequestContext, Result, StorageDriver,
+    Repository, RepositoryName, RepositoryRemover, RequestContext, Result, Shape, StorageDriver,
 };
 
 use crate::descriptors::LinkedDescriptors;
@@ -14,6 +14,7 @@ use crate::global::{ContentStore, DirectoryRemover};
 use crate::locks::RepositoryLocks;
 use crate::referrers::Scans;
 use crate::repository::StorageRepository;
+use crate::tickets::Tickets;
 
 /// All repositories of a store.
 #[derive(Debug, Clone)]
@@ -33,9 +34,15 @@ pub(crate) struct Shared {
     pub(crate) tag_concurrency: usize,
     pub(crate) scans: Scans,
     pub(crate) locks: RepositoryLocks,
+    pub(crate) tickets: Tickets,
 }
 
 impl Shared {
+    /// Whether the store is a long row of names, and each call a round trip.
+    pub(crate) fn flat(&self) -> bool {
+        self.driver.shape() == Shape::Flat
+    }
+
     /// # Errors
     /// [`Error::Unsupported`] unless deletes are switched on. Comes before every other check, so that
     /// the answer does not depend on what is there.
@@ -137,6 +144,7 @@ impl StorageNamespaceBuilder {
             tag_concurrency: self.tag_concurrency,
             scans: Scans::default(),
             locks: RepositoryLocks::default(),
+            tickets: Tickets::default(),
         };
         StorageNamespace { shared: Arc::new(shared) }
     }

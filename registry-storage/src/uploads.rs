@@ -1,8 +1,11 @@
 //! Upload sessions in the store.
 //!
 //! A session is a directory (see [`layout`]). Whoever has its `data` open for writing holds the session;
-//! the driver sees to it that this is one at a time, also across processes. The length of `data` is the
-//! truth about how far the session has come.
+//! the driver sees to it that this is one at a time, also across processes where it can. The length of
+//! `data` is the truth about how far the session has come.
+//!
+//! Where each call is a round trip, what a session needs to go on is in its [`tickets`](crate::tickets) as
+//! long as it goes well, and in the store when it does not.
 
 use std::num::NonZeroU64;
 use std::sync::Arc;
@@ -20,6 +23,7 @@ use tracing::Instrument;
 use uuid::Uuid;
 
 use crate::namespace::Shared;
+use crate::tickets::{Files, Ticket};
 use crate::{layout, link};
 
 /// The most bytes that a saved state of a digest may have.
@@ -59,35 +63,85 @@ impl Uploads {
         let started_at = humantime::parse_rfc3339(&now).unwrap_or(SystemTime::UNIX_EPOCH);
         let mut batch = relaxed(Batch::new(), layout::upload_started_at(&self.name, &id), now);
         let digester = Digester::new(algorithm);
+        let mut files = Files::Record;
         if algorithm != Algorithm::default() {
             // Tells whoever goes on with the session which digest to compute.
             let path = layout::upload_hash_state(&self.name, &id, algorithm, 0);
             batch = relaxed(batch, path, digester.save());
+            files = Files::Unknown;
         }
         self.shared.driver.apply(batch).await?;
         let data = layout::upload_data(&self.name, &id);
         let file = self.shared.driver.writer(&data, WriteMode::Truncate).await?;
         let hashing = Hashing::known(digester);
-        Ok(Box::new(Session { uploads: self, id, started_at, file, hashing, wrote: false }))
+        Ok(Box::new(Session { uploads: self, id, started_at, file, hashing, wrote: false, files }))
     }
 
     /// Goes on with a session.
-    pub(crate) async fn resume(self, id: &UploadId) -> Result<Box<dyn BlobWriter>> {
+    pub(crate) async fn resume(self, id: &UploadId, ticket: Option<&str>) -> Result<Box<dyn BlobWriter>> {
+        if let Some(ticket) = self.shared.tickets.newest(id, ticket) {
+            return self.resume_with(id, ticket).await;
+        }
         let started_at = self.started_at(id).await?;
         let file = self.open(id).await?;
         let hashing = match file.size() {
-            0 => Hashing::Undecided(Vec::new()),
+            0 => Hashing::Undecided { held: Vec::new(), otherwise: None },
             size => self.restore(id, size).await?.map_or(Hashing::Unread, Hashing::known),
         };
-        Ok(Box::new(Session { uploads: self, id: id.clone(), started_at, file, hashing, wrote: false }))
+        let files = Files::Unknown;
+        Ok(Box::new(Session {
+            uploads: self,
+            id: id.clone(),
+            started_at,
+            file,
+            hashing,
+            wrote: false,
+            files,
+        }))
+    }
+
+    /// Goes on with a session that need not be looked for.
+    async fn resume_with(self, id: &UploadId, ticket: Ticket) -> Result<Box<dyn BlobWriter>> {
+        if ticket.size == 0 && !self.shared.tickets.knows(id) {
+            // Nothing of it is in the store but the record, and that may be gone.
+            self.started_at(id).await?;
+        }
+        let file = self.open_as(id, WriteMode::Continue(ticket.file.clone())).await?;
+        if file.size() != ticket.size {
+            return Err(Error::UploadBusy { id: id.clone() });
+        }
+        let hashing = match (ticket.size, ticket.digester()) {
+            (0, digester) => Hashing::Undecided { held: Vec::new(), otherwise: digester.map(Box::new) },
+            (_, Some(digester)) => Hashing::known(digester),
+            (_, None) => Hashing::Unread,
+        };
+        let (started_at, files) = (ticket.started_at(), ticket.files);
+        Ok(Box::new(Session {
+            uploads: self,
+            id: id.clone(),
+            started_at,
+            file,
+            hashing,
+            wrote: false,
+            files,
+        }))
     }
 
     /// How far a session has come.
-    pub(crate) async fn status(self, id: &UploadId) -> Result<UploadStatus> {
+    pub(crate) async fn status(self, id: &UploadId, ticket: Option<&str>) -> Result<UploadStatus> {
         let started_at = self.started_at(id).await?;
         let data = self.shared.driver.stat_if_present(&layout::upload_data(&self.name, id)).await?;
-        let size = data.ok_or_else(|| self.unknown(id))?.size;
-        Ok(UploadStatus { id: id.clone(), size, started_at })
+        let in_store = match data {
+            None if self.shared.flat() => Some(0),
+            data => data.map(|data| data.size),
+        };
+        let newest = self.shared.tickets.newest(id, ticket);
+        let in_store = in_store.ok_or_else(|| self.unknown(id))?;
+        // What a ticket says is in the store too, but it may take more than a look to see it.
+        let newest = newest.filter(|ticket| ticket.size >= in_store);
+        let size = newest.as_ref().map_or(in_store, |ticket| ticket.size);
+        let ticket = newest.map(|ticket| ticket.encode());
+        Ok(UploadStatus { id: id.clone(), size, started_at, ticket })
     }
 
     fn unknown(&self, id: &UploadId) -> Error {
@@ -103,8 +157,18 @@ impl Uploads {
     }
 
     async fn open(&self, id: &UploadId) -> Result<Box<dyn FileWriter>> {
+        match self.open_as(id, WriteMode::Append).await {
+            // Where a file is made when it has its first bytes, a session begins without one.
+            Err(Error::UploadUnknown { .. }) if self.shared.flat() => {
+                self.open_as(id, WriteMode::Truncate).await
+            }
+            opened => opened,
+        }
+    }
+
+    async fn open_as(&self, id: &UploadId, mode: WriteMode) -> Result<Box<dyn FileWriter>> {
         let data = layout::upload_data(&self.name, id);
-        match self.shared.driver.writer(&data, WriteMode::Append).await {
+        match self.shared.driver.writer(&data, mode).await {
             Ok(file) => Ok(file),
             Err(StorageError::Busy { .. }) => Err(Error::UploadBusy { id: id.clone() }),
             Err(error) if error.is_not_found() => Err(self.unknown(id)),
@@ -129,6 +193,14 @@ impl Uploads {
         Ok((size == 0).then(|| Digester::new(Algorithm::default())))
     }
 
+    /// Saves the state of a session's digest, after its bytes: a state that outlived them in a power cut
+    /// would vouch for what is not there.
+    async fn save(&self, id: &UploadId, hashing: Hashing, size: u64) -> Result<()> {
+        let Hashing::Known(digester) = hashing else { return Ok(()) };
+        let path = layout::upload_hash_state(&self.name, id, digester.algorithm(), size);
+        Ok(self.shared.driver.apply(relaxed(Batch::new(), path, digester.save())).await?)
+    }
+
     /// The digest of the bytes of a session, read from the store.
     async fn rehash(&self, id: &UploadId, algorithm: Algorithm) -> Result<Digester> {
         let mut digester = Digester::new(algorithm);
@@ -150,6 +222,7 @@ struct Session {
     file: Box<dyn FileWriter>,
     hashing: Hashing,
     wrote: bool,
+    files: Files,
 }
 
 /// The digest of all bytes so far.
@@ -157,8 +230,12 @@ struct Session {
 enum Hashing {
     Known(Box<Digester>),
     /// All bytes so far, which are few. Which digest to compute of them is in the store; but a session is
-    /// most often ended by the request that brings the first bytes, and that names its digest.
-    Undecided(Vec<Bytes>),
+    /// most often ended by the request that brings the first bytes, and that names its digest. Where it is
+    /// known without asking the store, it is at hand.
+    Undecided {
+        held: Vec<Bytes>,
+        otherwise: Option<Box<Digester>>,
+    },
     /// The bytes of an earlier request would have to be read.
     Unread,
 }
@@ -166,6 +243,13 @@ enum Hashing {
 impl Hashing {
     fn known(digester: Digester) -> Self {
         Self::Known(Box::new(digester))
+    }
+
+    fn digester(&self) -> Option<&Digester> {
+        match self {
+            Self::Known(digester) => Some(digester),
+            Self::Undecided { .. } | Self::Unread => None,
+        }
     }
 }
 
@@ -187,6 +271,12 @@ impl BlobWriter for Session {
         None
     }
 
+    fn expect(&mut self, digest: &Digest) {
+        if let Some(path) = layout::blob_data(digest) {
+            self.file.destined_for(&path);
+        }
+    }
+
     async fn write(&mut self, data: Bytes) -> Result<()> {
         if data.is_empty() {
             return Ok(());
@@ -194,7 +284,7 @@ impl BlobWriter for Session {
         self.wrote = true;
         match &mut self.hashing {
             Hashing::Known(digester) => digester.update(&data),
-            Hashing::Undecided(held) => {
+            Hashing::Undecided { held, .. } => {
                 held.push(data.clone());
                 if self.file.size() + data.len() as u64 > HOLD_BYTES {
                     self.decide(None).await?;
@@ -215,12 +305,36 @@ impl BlobWriter for Session {
         session.decide(None).await?;
         let Self { uploads, id, file, hashing, .. } = session;
         file.close().await?;
-        // Only now: a state that outlived its bytes in a power cut would vouch for what is not there.
-        if let Hashing::Known(digester) = hashing {
-            let path = layout::upload_hash_state(&uploads.name, &id, digester.algorithm(), size);
-            uploads.shared.driver.apply(relaxed(Batch::new(), path, digester.save())).await?;
-        }
+        uploads.shared.tickets.forget(&id);
+        uploads.save(&id, hashing, size).await?;
         Ok(size)
+    }
+
+    async fn detach(self: Box<Self>) -> Result<UploadStatus> {
+        let (id, size, started_at) = (self.id.clone(), self.size(), self.started_at);
+        let mut status = UploadStatus { id, size, started_at, ticket: None };
+        if !self.uploads.shared.flat() {
+            self.close().await?;
+            return Ok(status);
+        }
+        let mut session = *self;
+        session.decide(None).await?;
+        let Self { uploads, id, file, hashing, files, wrote, .. } = session;
+        let detached = file.detach().await?;
+        match detached.ticket {
+            Some(file) => {
+                let ticket = Ticket::new(started_at, size, hashing.digester(), file, files);
+                status.ticket = Some(ticket.encode());
+                uploads.shared.tickets.remember(&id, ticket);
+            }
+            None => {
+                uploads.shared.tickets.forget(&id);
+                if wrote {
+                    uploads.save(&id, hashing, size).await?;
+                }
+            }
+        }
+        Ok(status)
     }
 
     async fn commit(self: Box<Self>, expected: &Digest) -> Result<Descriptor> {
@@ -232,6 +346,7 @@ impl BlobWriter for Session {
 
     async fn cancel(self: Box<Self>) -> Result<()> {
         let Self { uploads, id, file, .. } = *self;
+        uploads.shared.tickets.forget(&id);
         file.cancel().await?;
         let dir = layout::upload_dir(&uploads.name, &id);
         let delete = Batch::new().step(Change::Delete { path: dir }, Durability::Relaxed);
@@ -243,11 +358,12 @@ impl Session {
     /// Begins the digest of a session of which no bytes were there, if that has not been done: with the
     /// algorithm that its last request asks for, or else with the one that its first one did.
     async fn decide(&mut self, algorithm: Option<Algorithm>) -> Result<()> {
-        let Hashing::Undecided(held) = &mut self.hashing else { return Ok(()) };
-        let held = std::mem::take(held);
-        let digester = match algorithm {
-            Some(algorithm) => Some(Digester::new(algorithm)),
-            None => self.uploads.restore(&self.id, 0).await?,
+        let Hashing::Undecided { held, otherwise } = &mut self.hashing else { return Ok(()) };
+        let (held, otherwise) = (std::mem::take(held), otherwise.take());
+        let digester = match (algorithm, otherwise) {
+            (Some(algorithm), _) => Some(Digester::new(algorithm)),
+            (None, Some(digester)) => Some(*digester),
+            (None, None) => self.uploads.restore(&self.id, 0).await?,
         };
         self.hashing = digester.map_or(Hashing::Unread, |mut digester| {
             held.iter().for_each(|data| digester.update(data));
@@ -281,8 +397,9 @@ impl Session {
             self.cancel().await?;
             return Err(Error::DigestMismatch { expected, actual: Some(actual) });
         }
-        let Self { uploads, id, file, .. } = *self;
+        let Self { uploads, id, file, files, .. } = *self;
         let Uploads { shared, name, descriptors } = uploads;
+        shared.tickets.forget(&id);
         let unsupported = || Error::DigestUnsupported { digest: expected.clone() };
         let target = layout::blob_data(&expected).ok_or_else(unsupported)?;
         let link_path = layout::layer_link(&name, &expected).ok_or_else(unsupported)?;
@@ -296,7 +413,10 @@ impl Session {
         }
         // Content that is there already is replaced all the same: it may be what a crash left of it.
         let batch = batch.rename(layout::upload_data(&name, &id), target);
-        let session = Change::Delete { path: layout::upload_dir(&name, &id) };
+        let session = match files {
+            Files::Record if shared.flat() => Change::Remove { path: layout::upload_started_at(&name, &id) },
+            _ => Change::Delete { path: layout::upload_dir(&name, &id) },
+        };
         file.commit(batch.then().step(session, Durability::Relaxed)).await?;
         shared.content.remember(&descriptor).await;
         if !linked_here {

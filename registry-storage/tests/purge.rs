@@ -92,7 +92,7 @@ async fn a_session_that_a_request_holds_stays() {
     let id = store.begin("a", "12345").await;
     let cx = Arc::new(RequestContext::system("test"));
     let repository = store.namespace.repository(&cx, &RepositoryName::parse("a").unwrap()).await.unwrap();
-    let writer = repository.blobs().resume(&id).await.unwrap();
+    let writer = repository.blobs().resume(&id, None).await.unwrap();
     let dir = store.session("a", id.as_str());
     make_old(&dir.join("data"));
     make_old(&dir.join("startedat"));

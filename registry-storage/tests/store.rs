@@ -142,7 +142,7 @@ async fn a_resumed_upload_continues_from_the_saved_state_and_reads_nothing_again
     // If the bytes were read again, these would give another digest.
     store.put(&format!("/repositories/a/_uploads/{id}/data"), "HEL").await;
     let other = Store::over(store.driver.clone());
-    let mut writer = other.repository("a").await.blobs().resume(&id).await.unwrap();
+    let mut writer = other.repository("a").await.blobs().resume(&id, None).await.unwrap();
     assert_eq!(writer.size(), 3);
     writer.write("lo".into()).await.unwrap();
     writer.commit(&Digest::parse(&format!("sha256:{HELLO}")).unwrap()).await.unwrap();
@@ -156,7 +156,7 @@ async fn an_upload_without_a_saved_state_is_read_again() {
     store.put(&format!("{dir}/startedat"), "2026-11-21T03:04:00Z").await;
     store.put(&format!("{dir}/data"), "hel").await;
     store.put(&format!("{dir}/hashstates/sha256/3"), "no state at all").await;
-    let mut writer = store.repository("a").await.blobs().resume(&id).await.unwrap();
+    let mut writer = store.repository("a").await.blobs().resume(&id, None).await.unwrap();
     writer.write("lo".into()).await.unwrap();
     let digest = Digest::parse(&format!("sha256:{HELLO}")).unwrap();
     writer.commit(&digest).await.unwrap();
@@ -171,7 +171,7 @@ async fn files_of_a_session_that_are_too_long_count_as_damaged() {
     store.put(&format!("{dir}/startedat"), "2".repeat(257)).await;
     store.put(&format!("{dir}/data"), "hel").await;
     store.put(&format!("{dir}/hashstates/sha256/3"), "s".repeat(5000)).await;
-    let mut writer = store.repository("a").await.blobs().resume(&id).await.unwrap();
+    let mut writer = store.repository("a").await.blobs().resume(&id, None).await.unwrap();
     writer.write("lo".into()).await.unwrap();
     let digest = Digest::parse(&format!("sha256:{HELLO}")).unwrap();
     writer.commit(&digest).await.unwrap();

@@ -44,7 +44,7 @@ use futures::{StreamExt, stream};
 use http::Uri;
 use registry_core::{
     Batch, ByteRange, Content, ContentBody, Durability, FileSlice, FileWriter, ListPage, ListRequest,
-    Metadata, RedirectHint, StorageDriver, StorageError, StoragePath, WriteMode,
+    Metadata, RedirectHint, Shape, StorageDriver, StorageError, StoragePath, WriteMode,
 };
 
 use crate::log::{Log, Record};
@@ -172,6 +172,10 @@ impl StorageDriver for LogDriver {
         NAME
     }
 
+    fn shape(&self) -> Shape {
+        Shape::Tree
+    }
+
     async fn get(&self, path: &StoragePath, limit: u64) -> Result<Bytes, StorageError> {
         let (file, found) = {
             let log = self.log();
@@ -218,9 +222,19 @@ impl StorageDriver for LogDriver {
 
     async fn writer(&self, path: &StoragePath, mode: WriteMode) -> Result<Box<dyn FileWriter>, StorageError> {
         let claim = writer::Claim::new(self, path)?;
-        if mode == WriteMode::Append {
-            let size = self.log().tree().get(path)?.len();
-            return Ok(Box::new(LogWriter::new(claim, size)));
+        match mode {
+            WriteMode::Append => {
+                let size = self.log().tree().get(path)?.len();
+                return Ok(Box::new(LogWriter::new(claim, size)));
+            }
+            // We give out no tickets.
+            WriteMode::Continue(_) => {
+                return Err(StorageError::Unsupported {
+                    driver: NAME,
+                    operation: "continuing with a ticket",
+                });
+            }
+            WriteMode::Truncate => {}
         }
         let writer = LogWriter::new(claim.clone(), 0);
         let emptied = self
@@ -231,5 +245,9 @@ impl StorageDriver for LogDriver {
 
     async fn redirect_url(&self, _: &StoragePath, _: &RedirectHint) -> Result<Option<Uri>, StorageError> {
         Ok(None)
+    }
+
+    fn object_key(&self, _: &StoragePath) -> Option<String> {
+        None
     }
 }

@@ -116,7 +116,8 @@ impl Log {
             Change::Put { path, content, .. } => self.append(Record::put(&path, content.len()), &content),
             Change::Rename { from, .. } if self.tree.get(&from).is_err() => Err(not_found(&from)),
             Change::Rename { from, to } => self.append(Record::new(Action::Rename(from, to), 0), &[]),
-            Change::Delete { path } => self.append(Record::delete(&path), &[]),
+            Change::Remove { path } if self.tree.get(&path).is_err() => Ok(()),
+            Change::Delete { path } | Change::Remove { path } => self.append(Record::delete(&path), &[]),
         }
     }
 

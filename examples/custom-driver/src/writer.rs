@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
-use registry_core::{Batch, FileWriter, StorageError, StoragePath};
+use registry_core::{Batch, Detached, FileWriter, StorageError, StoragePath};
 use tokio::task::JoinHandle;
 
 use crate::log::Record;
@@ -90,6 +90,9 @@ impl FileWriter for LogWriter {
         self.size
     }
 
+    /// Appending is all a log can do: there is no better place for the content than at its end.
+    fn destined_for(&mut self, _: &StoragePath) {}
+
     async fn write(&mut self, data: Bytes) -> Result<(), StorageError> {
         self.size += data.len() as u64;
         self.pending.extend_from_slice(&data);
@@ -103,6 +106,10 @@ impl FileWriter for LogWriter {
         })
         .await?;
         Ok(self.size)
+    }
+
+    async fn detach(self: Box<Self>) -> Result<Detached, StorageError> {
+        Ok(Detached::stored(self.close().await?))
     }
 
     async fn commit(mut self: Box<Self>, then: Batch) -> Result<u64, StorageError> {

@@ -132,12 +132,12 @@ impl BlobStore for Blobs {
         }
     }
 
-    async fn resume(&self, id: &UploadId) -> Result<Box<dyn BlobWriter>> {
-        Ok(Box::new(WithQuota::new(self.inner.resume(id).await?, self.scope.clone())))
+    async fn resume(&self, id: &UploadId, ticket: Option<&str>) -> Result<Box<dyn BlobWriter>> {
+        Ok(Box::new(WithQuota::new(self.inner.resume(id, ticket).await?, self.scope.clone())))
     }
 
-    async fn status(&self, id: &UploadId) -> Result<UploadStatus> {
-        self.inner.status(id).await
+    async fn status(&self, id: &UploadId, ticket: Option<&str>) -> Result<UploadStatus> {
+        self.inner.status(id, ticket).await
     }
 
     async fn delete(&self, digest: &Digest) -> Result<()> {

@@ -8,7 +8,7 @@ use std::time::SystemTime;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use registry::core::{BlobWriter, Descriptor, Digest, Error, Result, UploadId};
+use registry::core::{BlobWriter, Descriptor, Digest, Error, Result, UploadId, UploadStatus};
 use serde_json::json;
 
 use crate::errors::QUOTA;
@@ -46,12 +46,20 @@ impl BlobWriter for WithQuota {
         self.inner.min_chunk_size()
     }
 
+    fn expect(&mut self, digest: &Digest) {
+        self.inner.expect(digest);
+    }
+
     async fn write(&mut self, data: Bytes) -> Result<()> {
         self.inner.write(data).await
     }
 
     async fn close(self: Box<Self>) -> Result<u64> {
         self.inner.close().await
+    }
+
+    async fn detach(self: Box<Self>) -> Result<UploadStatus> {
+        self.inner.detach().await
     }
 
     async fn commit(self: Box<Self>, expected: &Digest) -> Result<Descriptor> {

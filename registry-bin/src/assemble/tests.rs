@@ -9,7 +9,7 @@ use http::{Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt, Full};
 use registry::auth::Anonymous;
 use registry::core::{
-    Batch, ByteRange, Content, FileWriter, ListPage, ListRequest, Metadata, RedirectHint, StorageError,
+    Batch, ByteRange, Content, FileWriter, ListPage, ListRequest, Metadata, RedirectHint, Shape, StorageError,
     StoragePath, WriteMode,
 };
 use tower::ServiceExt;
@@ -38,6 +38,10 @@ impl Slow {
 impl StorageDriver for Slow {
     fn name(&self) -> &'static str {
         "slow"
+    }
+
+    fn shape(&self) -> Shape {
+        Shape::Tree
     }
 
     async fn get(&self, path: &StoragePath, limit: u64) -> Result<Bytes, StorageError> {
@@ -73,6 +77,10 @@ impl StorageDriver for Slow {
     ) -> Result<Option<Uri>, StorageError> {
         let url = format!("https://objects.example{path}");
         Ok(Some(url.parse().unwrap()))
+    }
+
+    fn object_key(&self, path: &StoragePath) -> Option<String> {
+        self.files.object_key(path)
     }
 }
 

@@ -9,8 +9,8 @@ use opentelemetry::trace::{Span as _, SpanBuilder, SpanKind, Status, TraceContex
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_sdk::trace::{SdkTracer, Span};
 use registry::core::{
-    Batch, BuildError, ByteRange, Change, Content, FileWriter, ListPage, ListRequest, Metadata, RedirectHint,
-    StorageDriver, StorageError, StorageMiddleware, StoragePath, WriteMode,
+    Batch, BuildError, ByteRange, Change, Content, Detached, FileWriter, ListPage, ListRequest, Metadata,
+    RedirectHint, Shape, StorageDriver, StorageError, StorageMiddleware, StoragePath, WriteMode,
 };
 
 /// Puts spans around a driver.
@@ -98,7 +98,7 @@ impl Driver {
                 set(&mut span, attribute!("dest.path"), to.as_str().to_owned());
                 span
             }
-            Change::Delete { path } => self.begin("Delete", path),
+            Change::Delete { path } | Change::Remove { path } => self.begin("Delete", path),
         }
     }
 }
@@ -111,6 +111,10 @@ fn length(bytes: usize) -> i64 {
 impl StorageDriver for Driver {
     fn name(&self) -> &'static str {
         self.inner.name()
+    }
+
+    fn shape(&self) -> Shape {
+        self.inner.shape()
     }
 
     async fn get(&self, path: &StoragePath, limit: u64) -> Result<Bytes, StorageError> {
@@ -144,7 +148,7 @@ impl StorageDriver for Driver {
 
     async fn writer(&self, path: &StoragePath, mode: WriteMode) -> Result<Box<dyn FileWriter>, StorageError> {
         let mut span = self.begin("Writer", path);
-        set(&mut span, attribute!("append"), mode == WriteMode::Append);
+        set(&mut span, attribute!("append"), mode != WriteMode::Truncate);
         let inner = end(span, self.inner.writer(path, mode).await)?;
         let tracer = Arc::clone(&self.tracer);
         Ok(Box::new(Writer { tracer, inner, driver: self.inner.name(), path: path.clone() }))
@@ -157,6 +161,10 @@ impl StorageDriver for Driver {
     ) -> Result<Option<Uri>, StorageError> {
         let span = self.begin("RedirectURL", path);
         end(span, self.inner.redirect_url(path, hint).await)
+    }
+
+    fn object_key(&self, path: &StoragePath) -> Option<String> {
+        self.inner.object_key(path)
     }
 }
 
@@ -183,6 +191,10 @@ impl FileWriter for Writer {
         self.inner.size()
     }
 
+    fn destined_for(&mut self, path: &StoragePath) {
+        self.inner.destined_for(path);
+    }
+
     async fn write(&mut self, data: Bytes) -> Result<(), StorageError> {
         self.inner.write(data).await
     }
@@ -190,6 +202,11 @@ impl FileWriter for Writer {
     async fn close(self: Box<Self>) -> Result<u64, StorageError> {
         let span = self.begin("Close");
         end(span, self.inner.close().await)
+    }
+
+    async fn detach(self: Box<Self>) -> Result<Detached, StorageError> {
+        let span = self.begin("Close");
+        end(span, self.inner.detach().await)
     }
 
     async fn commit(self: Box<Self>, then: Batch) -> Result<u64, StorageError> {

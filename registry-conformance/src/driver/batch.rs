@@ -166,6 +166,25 @@ pub async fn a_failed_stage_ends_the_batch(driver: Arc<dyn StorageDriver>) {
     assert!(!is_file(&*driver, "/later").await, "the stage after the failure was not done");
 }
 
+/// Remove takes a file and nothing below the path; nothing there is no error.
+pub async fn remove_removes_a_file_alone(driver: Arc<dyn StorageDriver>) {
+    put(&*driver, "/dir/file", "x").await;
+    put(&*driver, "/dir/file2", "x").await;
+    put(&*driver, "/other", "x").await;
+    let batch = Batch::new()
+        .remove(path("/dir/file"))
+        .remove(path("/absent"))
+        .remove(path("/dir/absent"))
+        .remove(path("/other/below"));
+    for _ in 0..2 {
+        driver.apply(batch.clone()).await.expect("what is there is removed, what is not is not missed");
+        assert!(!exists(&*driver, "/dir/file").await);
+        assert!(is_file(&*driver, "/dir/file2").await && is_file(&*driver, "/other").await);
+    }
+    driver.apply(Batch::new().remove(path("/dir"))).await.expect("a directory is no file");
+    assert!(is_file(&*driver, "/dir/file2").await, "a directory stays");
+}
+
 /// Whoever sees a stage sees the stages before it.
 pub async fn later_stages_are_never_seen_first(driver: Arc<dyn StorageDriver>) {
     let writer = {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::future::join_all;
-use registry_core::{Batch, StorageDriver, StorageError, WriteMode};
+use registry_core::{Batch, Detached, FileWriter, StorageDriver, StorageError, WriteMode};
 
 use super::{exists, get, is_file, path, put, reopen, writer};
 use crate::data::{assert_same, random};
@@ -97,10 +97,10 @@ pub async fn a_large_file_is_written_in_several_sittings(driver: Arc<dyn Storage
 pub async fn a_second_writer_is_refused(driver: Arc<dyn StorageDriver>) {
     put(&*driver, "/appended", "before,").await;
     for (at, mode) in [("/new", WriteMode::Truncate), ("/appended", WriteMode::Append)] {
-        let mut first = writer(&*driver, at, mode).await;
+        let mut first = writer(&*driver, at, mode.clone()).await;
         first.write(Bytes::from_static(b"one,")).await.unwrap();
         for second in [WriteMode::Truncate, WriteMode::Append] {
-            let result = driver.writer(&path(at), second).await;
+            let result = driver.writer(&path(at), second.clone()).await;
             refused!(result, StorageError::Busy { .. }, "{at}: {second:?} while another has it to {mode:?}");
         }
         first.write(Bytes::from_static(b"two")).await.expect("the first writer was not disturbed");
@@ -146,6 +146,157 @@ pub async fn commit_moves_the_file(driver: Arc<dyn StorageDriver>) {
     assert_same(&get(&*driver, "/blobs/ab/data").await, &expected, "the committed file");
     assert_eq!(get(&*driver, "/repo/link").await, "ab");
     assert!(!exists(&*driver, "/upload/data").await && !exists(&*driver, "/upload/startedat").await);
+}
+
+/// A file that is told where it is going to be moved comes out the same, however large.
+pub async fn a_file_can_be_written_to_where_it_belongs(driver: Arc<dyn StorageDriver>) {
+    for (n, len) in [0, 1, 70_000, 6_000_000, 19_000_001].into_iter().enumerate() {
+        let expected = random(20 + n as u64, len);
+        let (work, done) = (path(&format!("/work/{n}")), path(&format!("/done/{n}/data")));
+        let mut file = writer(&*driver, work.as_str(), WriteMode::Truncate).await;
+        file.destined_for(&done);
+        for piece in expected.chunks(300_000) {
+            file.write(Bytes::copy_from_slice(piece)).await.unwrap();
+        }
+        let then = Batch::new().put(path("/link"), "x").then().rename(work.clone(), done.clone());
+        assert_eq!(file.commit(then).await.expect("the file is committed"), len as u64);
+        assert_same(&get(&*driver, done.as_str()).await, &expected, "the file where it belongs");
+        assert!(!exists(&*driver, work.as_str()).await, "the file is not where it was begun");
+    }
+}
+
+/// The hint changes nothing before the commit, and nothing of the order of its stages: if a stage fails
+/// that comes before the move, the file is not where it was going to be.
+pub async fn a_destined_file_appears_when_its_stage_comes(driver: Arc<dyn StorageDriver>) {
+    for (n, len) in [5_000, 6_000_000].into_iter().enumerate() {
+        let expected = random(30 + n as u64, len);
+        let (work, done) = (path(&format!("/work/{n}")), path(&format!("/done/{n}")));
+        let mut file = writer(&*driver, work.as_str(), WriteMode::Truncate).await;
+        file.destined_for(&done);
+        file.write(expected.clone()).await.unwrap();
+        assert!(!exists(&*driver, done.as_str()).await, "nothing is there before the commit");
+        let late = path(&format!("/late/{n}"));
+        let then = Batch::new().rename(late.clone(), path("/early")).then().rename(work, done.clone());
+        let result = file.commit(then.clone()).await;
+        refused!(result, StorageError::NotFound { .. }, "a commit with a rename of nothing");
+        assert!(!exists(&*driver, done.as_str()).await, "its stage did not come");
+        put(&*driver, late.as_str(), "here now").await;
+        driver.apply(then).await.expect("the batch of the commit can be repeated");
+        assert_same(&get(&*driver, done.as_str()).await, &expected, "the file after the repeated batch");
+    }
+}
+
+/// Neither cancelling nor dropping a writer leaves anything where it was going to be.
+pub async fn a_cancelled_file_never_reaches_where_it_was_destined(driver: Arc<dyn StorageDriver>) {
+    let done = path("/done/data");
+    for len in [5_000, 6_000_000] {
+        for cancel in [true, false] {
+            let mut file = reopen(&*driver, "/work/data", WriteMode::Truncate).await.expect("a free file");
+            file.destined_for(&done);
+            file.write(random(40, len)).await.unwrap();
+            if cancel {
+                file.cancel().await.expect("the file is cancelled");
+                assert!(!exists(&*driver, "/work/data").await);
+            } else {
+                drop(file);
+            }
+            assert!(!exists(&*driver, done.as_str()).await, "nothing was committed");
+        }
+    }
+}
+
+/// Detaches a writer, as a request does that ends, and opens the file again with what it gave out.
+async fn detached(driver: &dyn StorageDriver, at: &str, file: Box<dyn FileWriter>) -> Box<dyn FileWriter> {
+    let size = file.size();
+    let detached = file.detach().await.expect("the writer is detached");
+    assert_eq!(detached.size, size);
+    let mode = match detached.ticket {
+        Some(ticket) => {
+            assert!(ticket.len() <= Detached::TICKET_LIMIT, "a ticket of {} bytes", ticket.len());
+            WriteMode::Continue(ticket)
+        }
+        None => WriteMode::Append,
+    };
+    let file = writer(driver, at, mode).await;
+    assert_eq!(file.size(), size, "the writer is where it was");
+    file
+}
+
+/// The sizes of the pieces in which detached files are written: within a part of a bucket and beyond.
+const SITTINGS: [&[usize]; 5] = [
+    &[1_000],
+    &[1_000, 1, 2_000_000],
+    &[6_000_000, 6_000_000, 6_000_000],
+    &[3_000_000, 9_000_000, 10, 5_300_000],
+    &[20_000_000, 100, 100],
+];
+
+/// What is detached with a ticket goes on with it.
+pub async fn a_detached_file_is_continued_with_its_ticket(driver: Arc<dyn StorageDriver>) {
+    for (n, sittings) in SITTINGS.iter().enumerate() {
+        let (work, done) = (path(&format!("/work/{n}")), path(&format!("/done/{n}")));
+        let expected = random(50 + n as u64, sittings.iter().sum());
+        let mut file = writer(&*driver, work.as_str(), WriteMode::Truncate).await;
+        let mut rest = expected.clone();
+        for len in *sittings {
+            for piece in rest.split_to(*len).chunks(500_000) {
+                file.write(Bytes::copy_from_slice(piece)).await.unwrap();
+            }
+            file = detached(&*driver, work.as_str(), file).await;
+        }
+        let size = file.commit(Batch::new().rename(work.clone(), done.clone())).await.unwrap();
+        assert_eq!(size, expected.len() as u64);
+        assert_same(&get(&*driver, done.as_str()).await, &expected, "a file of several sittings");
+        assert!(!exists(&*driver, work.as_str()).await);
+    }
+}
+
+/// What is detached is found without its ticket too: the answer that had it may have been lost.
+pub async fn a_detached_file_is_continued_without_its_ticket(driver: Arc<dyn StorageDriver>) {
+    for (n, sittings) in SITTINGS.iter().enumerate() {
+        let (work, done) = (path(&format!("/work/{n}")), path(&format!("/done/{n}")));
+        let expected = random(60 + n as u64, sittings.iter().sum());
+        let mut file = writer(&*driver, work.as_str(), WriteMode::Truncate).await;
+        let mut rest = expected.clone();
+        for len in *sittings {
+            file.write(rest.split_to(*len)).await.unwrap();
+            let size = file.detach().await.expect("the writer is detached").size;
+            file = writer(&*driver, work.as_str(), WriteMode::Append).await;
+            assert_eq!(file.size(), size, "everything that was detached is there");
+        }
+        file.commit(Batch::new().rename(work, done.clone())).await.unwrap();
+        assert_same(&get(&*driver, done.as_str()).await, &expected, "a file of several sittings");
+    }
+}
+
+/// A file without a byte has a ticket too, or is a file.
+pub async fn a_detached_empty_file_is_begun_with_its_ticket(driver: Arc<dyn StorageDriver>) {
+    let file = writer(&*driver, "/work", WriteMode::Truncate).await;
+    let mut file = detached(&*driver, "/work", file).await;
+    file.write(Bytes::from_static(b"x")).await.unwrap();
+    file.commit(Batch::new().rename(path("/work"), path("/done"))).await.unwrap();
+    assert_eq!(get(&*driver, "/done").await, "x");
+}
+
+/// A ticket that was used up opens nothing that could change what came of the file.
+pub async fn an_old_ticket_does_not_change_what_was_committed(driver: Arc<dyn StorageDriver>) {
+    for (n, len) in [1_000, 6_000_000].into_iter().enumerate() {
+        let expected = random(70 + n as u64, len);
+        let (work, done) = (path(&format!("/work/{n}")), path(&format!("/done/{n}")));
+        let mut file = writer(&*driver, work.as_str(), WriteMode::Truncate).await;
+        file.write(expected.clone()).await.unwrap();
+        let Some(ticket) = file.detach().await.unwrap().ticket else { return };
+        let file = writer(&*driver, work.as_str(), WriteMode::Continue(ticket.clone())).await;
+        file.commit(Batch::new().rename(work.clone(), done.clone())).await.unwrap();
+        // Whether it is refused when it is opened or when it is used is the driver's choice.
+        if let Ok(mut file) = driver.writer(&work, WriteMode::Continue(ticket)).await {
+            let written = file.write(random(1, 6_000_000)).await;
+            let then = Batch::new().rename(work, done.clone());
+            let committed = file.commit(then).await;
+            assert!(written.is_err() || committed.is_err(), "a ticket that was used up opened a file");
+        }
+        assert_same(&get(&*driver, done.as_str()).await, &expected, "what was committed");
+    }
 }
 
 /// A commit without steps is a close for good.

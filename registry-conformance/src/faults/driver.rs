@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::Uri;
 use registry_core::{
-    Batch, ByteRange, Content, FileWriter, ListPage, ListRequest, Metadata, RedirectHint, StorageDriver,
-    StorageError, StoragePath, WriteMode,
+    Batch, ByteRange, Content, Detached, FileWriter, ListPage, ListRequest, Metadata, RedirectHint, Shape,
+    StorageDriver, StorageError, StoragePath, WriteMode,
 };
 
 use super::{Call, Fault, Faults};
@@ -45,6 +45,10 @@ impl FaultyDriver {
 impl StorageDriver for FaultyDriver {
     fn name(&self) -> &'static str {
         self.inner.name()
+    }
+
+    fn shape(&self) -> Shape {
+        self.inner.shape()
     }
 
     async fn get(&self, path: &StoragePath, limit: u64) -> Result<Bytes, StorageError> {
@@ -85,6 +89,10 @@ impl StorageDriver for FaultyDriver {
     ) -> Result<Option<Uri>, StorageError> {
         self.through(Call::RedirectUrl, self.inner.redirect_url(path, hint)).await
     }
+
+    fn object_key(&self, path: &StoragePath) -> Option<String> {
+        self.inner.object_key(path)
+    }
 }
 
 #[derive(Debug)]
@@ -101,12 +109,20 @@ impl FileWriter for FaultyWriter {
         self.inner.size()
     }
 
+    fn destined_for(&mut self, path: &StoragePath) {
+        self.inner.destined_for(path);
+    }
+
     async fn write(&mut self, data: Bytes) -> Result<(), StorageError> {
         through(&self.faults, self.driver, Call::Write, self.inner.write(data)).await
     }
 
     async fn close(self: Box<Self>) -> Result<u64, StorageError> {
         through(&self.faults, self.driver, Call::Close, self.inner.close()).await
+    }
+
+    async fn detach(self: Box<Self>) -> Result<Detached, StorageError> {
+        through(&self.faults, self.driver, Call::Close, self.inner.detach()).await
     }
 
     async fn commit(self: Box<Self>, then: Batch) -> Result<u64, StorageError> {

@@ -23,7 +23,7 @@ pub async fn an_upload_goes_on_where_it_was_closed(namespace: Arc<dyn Namespace>
         let started_at = writer.started_at();
         assert_eq!(writer.close().await.unwrap(), end as u64);
         written = end;
-        writer = one.blobs().resume(&id).await.unwrap();
+        writer = one.blobs().resume(&id, None).await.unwrap();
         assert_eq!(writer.size(), end as u64, "resume continues at the size");
         assert_eq!(writer.id(), &id);
         assert_eq!(writer.started_at(), started_at, "the session is as old as it was");
@@ -42,12 +42,12 @@ pub async fn an_upload_goes_on_after_a_crash(namespace: Arc<dyn Namespace>) {
     let id = writer.id().clone();
     writer.write(content.slice(..1000)).await.unwrap();
     writer.close().await.unwrap();
-    let mut writer = one.blobs().resume(&id).await.unwrap();
+    let mut writer = one.blobs().resume(&id, None).await.unwrap();
     writer.write(content.slice(1000..1_500_000)).await.unwrap();
     drop(writer);
     // What was under way when the writer went may hold the session for a moment.
     let mut writer = loop {
-        match one.blobs().resume(&id).await {
+        match one.blobs().resume(&id, None).await {
             Err(Error::UploadBusy { .. }) => tokio::task::yield_now().await,
             result => break result.unwrap(),
         }
@@ -88,10 +88,10 @@ pub async fn an_open_session_has_one_writer(namespace: Arc<dyn Namespace>) {
     let mut writer = begin(&one).await;
     let id = writer.id().clone();
     writer.write("con".into()).await.unwrap();
-    refused!(one.blobs().resume(&id).await, Error::UploadBusy { .. }, "a second writer");
+    refused!(one.blobs().resume(&id, None).await, Error::UploadBusy { .. }, "a second writer");
     writer.write("tent".into()).await.unwrap();
     writer.close().await.unwrap();
-    let writer = one.blobs().resume(&id).await.unwrap();
+    let writer = one.blobs().resume(&id, None).await.unwrap();
     assert_eq!(writer.size(), 7);
     writer.commit(&Algorithm::Sha256.digest(b"content")).await.unwrap();
 }
@@ -101,13 +101,13 @@ pub async fn a_session_is_asked_how_far_it_is_while_it_is_written(namespace: Arc
     let one = repository(&namespace, "one").await;
     let mut writer = begin(&one).await;
     let id = writer.id().clone();
-    assert_eq!(one.blobs().status(&id).await.unwrap().size, 0);
+    assert_eq!(one.blobs().status(&id, None).await.unwrap().size, 0);
     writer.write("content".into()).await.unwrap();
-    let status = one.blobs().status(&id).await.unwrap();
+    let status = one.blobs().status(&id, None).await.unwrap();
     assert!(status.size <= 7);
     assert_eq!(status.started_at, writer.started_at());
     writer.close().await.unwrap();
-    let status = one.blobs().status(&id).await.unwrap();
+    let status = one.blobs().status(&id, None).await.unwrap();
     assert_eq!((status.size, &status.id), (7, &id));
 }
 
@@ -125,7 +125,7 @@ pub async fn a_wrong_digest_ends_the_session(namespace: Arc<dyn Namespace>) {
         }
         other => panic!("a digest mismatch, not {other:?}"),
     }
-    refused!(one.blobs().resume(&id).await, Error::UploadUnknown { .. }, "after a mismatch");
+    refused!(one.blobs().resume(&id, None).await, Error::UploadUnknown { .. }, "after a mismatch");
     refused!(one.blobs().stat(&expected).await, Error::BlobUnknown { .. }, "after a mismatch");
     let other = Algorithm::Sha256.digest(b"other");
     refused!(one.blobs().stat(&other).await, Error::BlobUnknown { .. }, "what came is not a blob either");
@@ -140,7 +140,7 @@ pub async fn a_digest_that_cannot_be_computed_leaves_the_session(namespace: Arc<
     writer.write("content".into()).await.unwrap();
     let unsupported = Digest::parse("blake3:abc").unwrap();
     refused!(writer.commit(&unsupported).await, Error::DigestUnsupported { .. }, "blake3");
-    let writer = one.blobs().resume(&id).await.unwrap();
+    let writer = one.blobs().resume(&id, None).await.unwrap();
     assert_eq!(writer.size(), 7);
     writer.commit(&Algorithm::Sha256.digest(b"content")).await.unwrap();
 }
@@ -152,8 +152,8 @@ pub async fn a_committed_session_is_gone(namespace: Arc<dyn Namespace>) {
     let id = writer.id().clone();
     writer.write("content".into()).await.unwrap();
     writer.commit(&Algorithm::Sha256.digest(b"content")).await.unwrap();
-    refused!(one.blobs().resume(&id).await, Error::UploadUnknown { .. }, "committed");
-    refused!(one.blobs().status(&id).await, Error::UploadUnknown { .. }, "committed");
+    refused!(one.blobs().resume(&id, None).await, Error::UploadUnknown { .. }, "committed");
+    refused!(one.blobs().status(&id, None).await, Error::UploadUnknown { .. }, "committed");
 }
 
 /// The same, without a blob.
@@ -163,9 +163,9 @@ pub async fn a_cancelled_session_is_gone(namespace: Arc<dyn Namespace>) {
     let id = writer.id().clone();
     writer.write("content".into()).await.unwrap();
     writer.close().await.unwrap();
-    one.blobs().resume(&id).await.unwrap().cancel().await.unwrap();
-    refused!(one.blobs().resume(&id).await, Error::UploadUnknown { .. }, "cancelled");
-    refused!(one.blobs().status(&id).await, Error::UploadUnknown { .. }, "cancelled");
+    one.blobs().resume(&id, None).await.unwrap().cancel().await.unwrap();
+    refused!(one.blobs().resume(&id, None).await, Error::UploadUnknown { .. }, "cancelled");
+    refused!(one.blobs().status(&id, None).await, Error::UploadUnknown { .. }, "cancelled");
     let digest = Algorithm::Sha256.digest(b"content");
     refused!(one.blobs().stat(&digest).await, Error::BlobUnknown { .. }, "cancelled");
 }
@@ -177,10 +177,10 @@ pub async fn a_session_is_unknown_in_another_repository(namespace: Arc<dyn Names
     let id = writer.id().clone();
     writer.close().await.unwrap();
     let two = repository(&namespace, "two").await;
-    refused!(two.blobs().resume(&id).await, Error::UploadUnknown { .. }, "elsewhere");
-    refused!(two.blobs().status(&id).await, Error::UploadUnknown { .. }, "elsewhere");
+    refused!(two.blobs().resume(&id, None).await, Error::UploadUnknown { .. }, "elsewhere");
+    refused!(two.blobs().status(&id, None).await, Error::UploadUnknown { .. }, "elsewhere");
     let absent = UploadId::parse("0191b6a0-0000-7000-8000-000000000000").unwrap();
-    refused!(one.blobs().resume(&absent).await, Error::UploadUnknown { .. }, "never begun");
+    refused!(one.blobs().resume(&absent, None).await, Error::UploadUnknown { .. }, "never begun");
 }
 
 /// Over several requests, too.
@@ -193,12 +193,12 @@ pub async fn sha512_is_computed_as_announced(namespace: Arc<dyn Namespace>) {
     let id = writer.id().clone();
     writer.close().await.unwrap();
     for piece in ["con", "tent"] {
-        let mut writer = one.blobs().resume(&id).await.unwrap();
+        let mut writer = one.blobs().resume(&id, None).await.unwrap();
         writer.write(piece.into()).await.unwrap();
         writer.close().await.unwrap();
     }
     let digest = Algorithm::Sha512.digest(b"content");
-    let descriptor = one.blobs().resume(&id).await.unwrap().commit(&digest).await.unwrap();
+    let descriptor = one.blobs().resume(&id, None).await.unwrap().commit(&digest).await.unwrap();
     assert_eq!(descriptor.digest, digest, "the digest it was pushed under");
     assert_eq!(one.blobs().stat(&digest).await.unwrap().digest, digest);
     assert_eq!(read(&one, &digest, GetBlob::default()).await.unwrap(), "content");
@@ -217,7 +217,7 @@ pub async fn sha512_is_computed_without_an_announcement(namespace: Arc<dyn Names
     let id = writer.id().clone();
     writer.write("other".into()).await.unwrap();
     refused!(writer.commit(&digest).await, Error::DigestMismatch { .. }, "other content");
-    refused!(one.blobs().resume(&id).await, Error::UploadUnknown { .. }, "after a mismatch");
+    refused!(one.blobs().resume(&id, None).await, Error::UploadUnknown { .. }, "after a mismatch");
 }
 
 /// Each with bytes of its own.

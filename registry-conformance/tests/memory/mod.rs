@@ -10,8 +10,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::Uri;
 use registry_core::{
-    Batch, ByteRange, Change, Content, ContentBody, Entry, FileWriter, ListMode, ListPage, ListRequest,
-    Metadata, PutMode, RedirectHint, StorageDriver, StorageError, StoragePath, WriteMode,
+    Batch, ByteRange, Change, Content, ContentBody, Detached, Entry, FileWriter, ListMode, ListPage,
+    ListRequest, Metadata, PutMode, RedirectHint, Shape, StorageDriver, StorageError, StoragePath, WriteMode,
 };
 
 const NAME: &str = "map";
@@ -44,6 +44,7 @@ impl State {
                 self.files.remove(&from);
                 self.files.insert(to, content);
             }
+            Change::Remove { path } => drop(self.files.remove(&path)),
             Change::Delete { path } => self.files.retain(|file, _| !file.is_within(&path)),
         }
         Ok(())
@@ -58,6 +59,10 @@ impl State {
 impl StorageDriver for MapDriver {
     fn name(&self) -> &'static str {
         NAME
+    }
+
+    fn shape(&self) -> Shape {
+        Shape::Tree
     }
 
     async fn get(&self, path: &StoragePath, limit: u64) -> Result<Bytes, StorageError> {
@@ -120,6 +125,12 @@ impl StorageDriver for MapDriver {
         let content = match mode {
             WriteMode::Append => state.file(path)?.to_vec(),
             WriteMode::Truncate => Vec::new(),
+            WriteMode::Continue(_) => {
+                return Err(StorageError::Unsupported {
+                    driver: NAME,
+                    operation: "continuing with a ticket",
+                });
+            }
         };
         if !state.open.insert(path.clone()) {
             return Err(StorageError::Busy { driver: NAME, path: path.clone() });
@@ -130,6 +141,10 @@ impl StorageDriver for MapDriver {
 
     async fn redirect_url(&self, _: &StoragePath, _: &RedirectHint) -> Result<Option<Uri>, StorageError> {
         Ok(None)
+    }
+
+    fn object_key(&self, _: &StoragePath) -> Option<String> {
+        None
     }
 }
 
@@ -146,6 +161,8 @@ impl FileWriter for MapWriter {
         self.content.len() as u64
     }
 
+    fn destined_for(&mut self, _: &StoragePath) {}
+
     async fn write(&mut self, data: Bytes) -> Result<(), StorageError> {
         self.content.extend_from_slice(&data);
         Ok(())
@@ -153,6 +170,10 @@ impl FileWriter for MapWriter {
 
     async fn close(self: Box<Self>) -> Result<u64, StorageError> {
         self.commit(Batch::new()).await
+    }
+
+    async fn detach(self: Box<Self>) -> Result<Detached, StorageError> {
+        Ok(Detached::stored(self.close().await?))
     }
 
     async fn commit(mut self: Box<Self>, then: Batch) -> Result<u64, StorageError> {

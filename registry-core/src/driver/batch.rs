@@ -66,6 +66,12 @@ pub enum Change {
         /// What.
         path: StoragePath,
     },
+    /// Removes a file; nothing there is no error. What is below the path stays: where there are no
+    /// directories, nobody has to look for it.
+    Remove {
+        /// Which.
+        path: StoragePath,
+    },
 }
 
 /// Whether a file may replace another.
@@ -115,6 +121,12 @@ impl Batch {
     #[must_use]
     pub fn delete(self, path: StoragePath) -> Self {
         self.step(Change::Delete { path }, Durability::Synced)
+    }
+
+    /// Removes a file that is known to be one.
+    #[must_use]
+    pub fn remove(self, path: StoragePath) -> Self {
+        self.step(Change::Remove { path }, Durability::Synced)
     }
 
     /// Adds a step to the current stage.

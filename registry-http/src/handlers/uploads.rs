@@ -16,6 +16,7 @@ use crate::headers::{CHUNK_MIN_LENGTH, CONTENT_DIGEST, UPLOAD_UUID, value};
 use crate::range::{ContentRange, upload_range};
 use crate::route::{Route, StartQuery};
 use crate::service::{Call, RequestBody};
+use crate::state::Verified;
 
 /// `POST /v2/<name>/blobs/uploads/`: mounts a blob, takes a whole one, or begins a session.
 pub(super) async fn start(
@@ -33,18 +34,19 @@ pub(super) async fn start(
     let mount = mount_source(call, &query).await?;
     let algorithm = query.digest.as_ref().and_then(Digest::algorithm).or(query.algorithm);
     let options = StartUpload::default().with_mount(mount).with_algorithm(algorithm);
-    let writer = match blobs.start(options).await? {
+    let mut writer = match blobs.start(options).await? {
         UploadStart::Mounted(descriptor) => return Ok(created(call, name, &descriptor.digest)),
         UploadStart::Session(writer) => writer,
     };
     match query.digest {
         Some(digest) => {
             let id = writer.id().clone();
+            writer.expect(&digest);
             match take_whole(call, writer, body, &digest).await {
                 Ok(()) => Ok(created(call, name, &digest)),
                 Err(error) => {
                     // Nobody has been told of the session, so nobody could go on with it.
-                    if let Ok(session) = blobs.resume(&id).await {
+                    if let Ok(session) = blobs.resume(&id, None).await {
                         let _ = session.cancel().await;
                     }
                     Err(error.into())
@@ -53,8 +55,7 @@ pub(super) async fn start(
         }
         None => {
             let min_chunk_size = writer.min_chunk_size();
-            let status = status_of(writer.as_ref());
-            writer.close().await?;
+            let status = writer.detach().await?;
             let mut response = progress(call, name, &status, StatusCode::ACCEPTED);
             if let Some(size) = min_chunk_size {
                 response.headers_mut().insert(CHUNK_MIN_LENGTH, value(size.to_string()));
@@ -65,8 +66,16 @@ pub(super) async fn start(
 }
 
 /// `GET` and `HEAD` of a session: how far it has come.
-pub(super) async fn status(call: &Call, name: &RepositoryName, id: &UploadId) -> Handled {
-    let status = call.repository(name).await?.blobs().status(id).await?;
+pub(super) async fn status(
+    call: &Call,
+    name: &RepositoryName,
+    id: &UploadId,
+    state: Option<&str>,
+) -> Handled {
+    let blobs = call.repository(name).await?.blobs();
+    // To ask is allowed with the id alone.
+    let ticket = call.shared.signer.verify(state, name, id).ok().and_then(|state| state.ticket);
+    let status = blobs.status(id, ticket.as_deref()).await?;
     Ok(progress(call, name, &status, StatusCode::NO_CONTENT))
 }
 
@@ -79,11 +88,9 @@ pub(super) async fn patch(
     body: RequestBody,
 ) -> Handled {
     let blobs = call.repository(name).await?.blobs();
-    let offset = call.shared.signer.verify(state, name, id)?;
-    let writer = hold(call, name, blobs.as_ref(), id, offset).await?;
-    let writer = append(call, writer, body).await?;
-    let status = status_of(writer.as_ref());
-    writer.close().await?;
+    let state = call.shared.signer.verify(state, name, id)?;
+    let writer = hold(call, name, blobs.as_ref(), id, &state).await?;
+    let status = append(call, writer, body).await?.detach().await?;
     Ok(progress(call, name, &status, StatusCode::ACCEPTED))
 }
 
@@ -97,14 +104,14 @@ pub(super) async fn finish(
     body: RequestBody,
 ) -> Handled {
     let blobs = call.repository(name).await?.blobs();
-    let offset = call.shared.signer.verify(state, name, id)?;
+    let state = call.shared.signer.verify(state, name, id)?;
     // Before anything is written: a mistake in the digest costs the client nothing.
     let digest =
         digest.ok_or_else(|| InvalidText::new(TextKind::Digest, "", "digest missing from the query"))?;
     if digest.algorithm().is_none() {
         return Err(Error::DigestUnsupported { digest }.into());
     }
-    let writer = match hold(call, name, blobs.as_ref(), id, offset).await {
+    let mut writer = match hold(call, name, blobs.as_ref(), id, &state).await {
         // The answer to the request that ended the session may have been lost, and this be the same
         // request again.
         Err(Failure { error: Error::UploadUnknown { .. }, .. }) if blobs.stat(&digest).await.is_ok() => {
@@ -112,6 +119,7 @@ pub(super) async fn finish(
         }
         held => held?,
     };
+    writer.expect(&digest);
     let writer = append(call, writer, body).await?;
     let descriptor = writer.commit(&digest).await?;
     Ok(created(call, name, &descriptor.digest))
@@ -125,8 +133,8 @@ pub(super) async fn cancel(
     state: Option<&str>,
 ) -> Handled {
     let blobs = call.repository(name).await?.blobs();
-    call.shared.signer.verify(state, name, id)?;
-    blobs.resume(id).await?.cancel().await?;
+    let state = call.shared.signer.verify(state, name, id)?;
+    blobs.resume(id, state.ticket.as_deref()).await?.cancel().await?;
     let mut response = empty(StatusCode::NO_CONTENT);
     response.headers_mut().insert(UPLOAD_UUID, value(id));
     Ok(response)
@@ -167,15 +175,22 @@ async fn hold(
     name: &RepositoryName,
     blobs: &dyn BlobStore,
     id: &UploadId,
-    offset: u64,
+    state: &Verified,
 ) -> Result<Box<dyn BlobWriter>, Failure> {
-    let writer = blobs.resume(id).await?;
+    let offset = state.offset;
+    let writer = blobs.resume(id, state.ticket.as_deref()).await?;
     let chunk = content_range(&call.parts.headers)?;
     let actual = chunk.map_or(offset, |chunk| chunk.start);
     if actual == writer.size() && offset == writer.size() {
         return Ok(writer);
     }
-    let status = status_of(writer.as_ref());
+    // Of where it is the client's state says nothing.
+    let status = UploadStatus {
+        id: writer.id().clone(),
+        size: writer.size(),
+        started_at: writer.started_at(),
+        ticket: None,
+    };
     let actual = if actual == status.size { offset } else { actual };
     let error = Error::UploadOffset { id: id.clone(), expected: status.size, actual };
     let headers = std::mem::take(progress(call, name, &status, StatusCode::ACCEPTED).headers_mut());
@@ -255,13 +270,9 @@ async fn receive(call: &Call, writer: &mut dyn BlobWriter, mut body: RequestBody
     }
 }
 
-fn status_of(writer: &dyn BlobWriter) -> UploadStatus {
-    UploadStatus { id: writer.id().clone(), size: writer.size(), started_at: writer.started_at() }
-}
-
 /// Where a session is and how far it has come.
 fn progress(call: &Call, name: &RepositoryName, status: &UploadStatus, code: StatusCode) -> Response<Body> {
-    let state = call.shared.signer.sign(name, &status.id, status.size, status.started_at);
+    let state = call.shared.signer.sign(name, status);
     let location = Route::PatchUpload { name: name.clone(), id: status.id.clone(), state: Some(state) };
     let mut response = empty(code);
     let headers = response.headers_mut();

@@ -29,8 +29,9 @@ impl Route {
             Self::StartUpload { name, start } => {
                 with_query(format!("/v2/{name}/blobs/uploads/"), start_pairs(start))
             }
-            Self::UploadStatus { name, id } => format!("/v2/{name}/blobs/uploads/{id}"),
-            Self::PatchUpload { name, id, state } | Self::CancelUpload { name, id, state } => {
+            Self::UploadStatus { name, id, state }
+            | Self::PatchUpload { name, id, state }
+            | Self::CancelUpload { name, id, state } => {
                 let pairs = state.iter().map(|state| ("_state", state.clone())).collect();
                 with_query(format!("/v2/{name}/blobs/uploads/{id}"), pairs)
             }

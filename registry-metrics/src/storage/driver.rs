@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::Uri;
 use registry_core::{
-    Batch, ByteRange, Content, FileWriter, ListPage, ListRequest, Metadata, RedirectHint, StorageDriver,
-    StorageError, StoragePath, WriteMode,
+    Batch, ByteRange, Content, Detached, FileWriter, ListPage, ListRequest, Metadata, RedirectHint, Shape,
+    StorageDriver, StorageError, StoragePath, WriteMode,
 };
 
 use super::{Action, Numbers};
@@ -30,6 +30,10 @@ impl Counted {
 impl StorageDriver for Counted {
     fn name(&self) -> &'static str {
         self.inner.name()
+    }
+
+    fn shape(&self) -> Shape {
+        self.inner.shape()
     }
 
     async fn get(&self, path: &StoragePath, limit: u64) -> Result<Bytes, StorageError> {
@@ -71,6 +75,10 @@ impl StorageDriver for Counted {
         let call = self.numbers.begin(Action::RedirectUrl);
         call.end(self.inner.redirect_url(path, hint).await)
     }
+
+    fn object_key(&self, path: &StoragePath) -> Option<String> {
+        self.inner.object_key(path)
+    }
 }
 
 #[derive(Debug)]
@@ -86,6 +94,10 @@ impl FileWriter for Writer {
         self.inner.size()
     }
 
+    fn destined_for(&mut self, path: &StoragePath) {
+        self.inner.destined_for(path);
+    }
+
     async fn write(&mut self, data: Bytes) -> Result<(), StorageError> {
         let (call, length) = (self.numbers.begin(Action::Write), data.len());
         call.end(self.inner.write(data).await)?;
@@ -97,6 +109,12 @@ impl FileWriter for Writer {
         let Self { inner, numbers } = *self;
         let call = numbers.begin(Action::Close);
         call.end(inner.close().await)
+    }
+
+    async fn detach(self: Box<Self>) -> Result<Detached, StorageError> {
+        let Self { inner, numbers } = *self;
+        let call = numbers.begin(Action::Close);
+        call.end(inner.detach().await)
     }
 
     async fn commit(self: Box<Self>, then: Batch) -> Result<u64, StorageError> {

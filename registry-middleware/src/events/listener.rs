@@ -194,16 +194,16 @@ impl BlobStore for Blobs {
         }
     }
 
-    async fn resume(&self, id: &UploadId) -> Result<Box<dyn BlobWriter>> {
-        let resumed = self.inner.resume(id).await;
+    async fn resume(&self, id: &UploadId, ticket: Option<&str>) -> Result<Box<dyn BlobWriter>> {
+        let resumed = self.inner.resume(id, ticket).await;
         if matches!(resumed, Err(Error::UploadUnknown { .. })) {
             self.teller.upload_gone.store(true, Ordering::Relaxed);
         }
         Ok(self.watch(resumed?))
     }
 
-    async fn status(&self, id: &UploadId) -> Result<UploadStatus> {
-        self.inner.status(id).await
+    async fn status(&self, id: &UploadId, ticket: Option<&str>) -> Result<UploadStatus> {
+        self.inner.status(id, ticket).await
     }
 
     async fn delete(&self, digest: &Digest) -> Result<()> {
@@ -242,12 +242,20 @@ impl BlobWriter for Writer {
         self.inner.min_chunk_size()
     }
 
+    fn expect(&mut self, digest: &Digest) {
+        self.inner.expect(digest);
+    }
+
     async fn write(&mut self, data: Bytes) -> Result<()> {
         self.inner.write(data).await
     }
 
     async fn close(self: Box<Self>) -> Result<u64> {
         self.inner.close().await
+    }
+
+    async fn detach(self: Box<Self>) -> Result<UploadStatus> {
+        self.inner.detach().await
     }
 
     async fn commit(self: Box<Self>, expected: &Digest) -> Result<Descriptor> {

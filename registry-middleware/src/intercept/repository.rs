@@ -85,17 +85,17 @@ impl BlobStore for Blobs {
         }
     }
 
-    async fn resume(&self, id: &UploadId) -> Result<Box<dyn BlobWriter>> {
+    async fn resume(&self, id: &UploadId, ticket: Option<&str>) -> Result<Box<dyn BlobWriter>> {
         let call = self.site.enter(Operation::UploadResume, Target::Upload(id.clone())).await?;
-        match self.inner.resume(id).await {
+        match self.inner.resume(id, ticket).await {
             Ok(inner) => Ok(Box::new(Writer::new(inner, self.site.clone(), call))),
             failed => call.finish(failed),
         }
     }
 
-    async fn status(&self, id: &UploadId) -> Result<UploadStatus> {
+    async fn status(&self, id: &UploadId, ticket: Option<&str>) -> Result<UploadStatus> {
         let call = self.site.enter(Operation::UploadStatus, Target::Upload(id.clone())).await?;
-        call.finish(self.inner.status(id).await)
+        call.finish(self.inner.status(id, ticket).await)
     }
 
     async fn delete(&self, digest: &Digest) -> Result<()> {

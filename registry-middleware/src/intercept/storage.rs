@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::Uri;
 use registry_core::{
-    Batch, BuildError, ByteRange, Content, Error, FileWriter, ListPage, ListRequest, Metadata, RedirectHint,
-    StorageDriver, StorageError, StorageMiddleware, StoragePath, WriteMode,
+    Batch, BuildError, ByteRange, Content, Detached, Error, FileWriter, ListPage, ListRequest, Metadata,
+    RedirectHint, Shape, StorageDriver, StorageError, StorageMiddleware, StoragePath, WriteMode,
 };
 
 use super::{Interceptor, Operation, Running, Site, Target};
@@ -69,6 +69,10 @@ impl StorageDriver for Driver {
         self.inner.name()
     }
 
+    fn shape(&self) -> Shape {
+        self.inner.shape()
+    }
+
     async fn get(&self, path: &StoragePath, limit: u64) -> Result<Bytes, StorageError> {
         let call = self.enter(Operation::DriverGet, path).await?;
         call.finish(self.inner.get(path, limit).await)
@@ -120,6 +124,10 @@ impl StorageDriver for Driver {
         let call = self.enter(Operation::DriverRedirectUrl, path).await?;
         call.finish(self.inner.redirect_url(path, hint).await)
     }
+
+    fn object_key(&self, path: &StoragePath) -> Option<String> {
+        self.inner.object_key(path)
+    }
 }
 
 #[derive(Debug)]
@@ -144,6 +152,10 @@ impl FileWriter for Writer {
         self.inner.size()
     }
 
+    fn destined_for(&mut self, path: &StoragePath) {
+        self.inner.destined_for(path);
+    }
+
     async fn write(&mut self, data: Bytes) -> Result<(), StorageError> {
         let call = enter(&self.site, self.driver, Operation::FileWrite, self.target()).await?;
         call.finish(self.inner.write(data).await)
@@ -153,6 +165,12 @@ impl FileWriter for Writer {
         let call = enter(&self.site, self.driver, Operation::FileClose, self.target()).await?;
         let Self { inner, opened, .. } = *self;
         opened.finish(call.finish(inner.close().await))
+    }
+
+    async fn detach(self: Box<Self>) -> Result<Detached, StorageError> {
+        let call = enter(&self.site, self.driver, Operation::FileClose, self.target()).await?;
+        let Self { inner, opened, .. } = *self;
+        opened.finish(call.finish(inner.detach().await))
     }
 
     async fn commit(self: Box<Self>, then: Batch) -> Result<u64, StorageError> {

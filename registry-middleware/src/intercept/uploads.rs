@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use registry_core::{BlobWriter, Descriptor, Digest, Result, UploadId};
+use registry_core::{BlobWriter, Descriptor, Digest, Result, UploadId, UploadStatus};
 
 use super::{Operation, Running, Site, Target};
 
@@ -46,6 +46,10 @@ impl BlobWriter for Writer {
         self.inner.min_chunk_size()
     }
 
+    fn expect(&mut self, digest: &Digest) {
+        self.inner.expect(digest);
+    }
+
     async fn write(&mut self, data: Bytes) -> Result<()> {
         let target = self.target();
         let call = self.site.enter(Operation::UploadWrite, target).await?;
@@ -57,6 +61,13 @@ impl BlobWriter for Writer {
         let Self { inner, site, opened } = *self;
         let call = site.enter(Operation::UploadClose, target).await?;
         opened.finish(call.finish(inner.close().await))
+    }
+
+    async fn detach(self: Box<Self>) -> Result<UploadStatus> {
+        let target = self.target();
+        let Self { inner, site, opened } = *self;
+        let call = site.enter(Operation::UploadClose, target).await?;
+        opened.finish(call.finish(inner.detach().await))
     }
 
     async fn commit(self: Box<Self>, expected: &Digest) -> Result<Descriptor> {

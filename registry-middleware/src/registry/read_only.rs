@@ -126,12 +126,12 @@ impl BlobStore for Blobs {
         refused("uploading")
     }
 
-    async fn resume(&self, _id: &UploadId) -> Result<Box<dyn BlobWriter>> {
+    async fn resume(&self, _id: &UploadId, _ticket: Option<&str>) -> Result<Box<dyn BlobWriter>> {
         refused("uploading")
     }
 
-    async fn status(&self, id: &UploadId) -> Result<UploadStatus> {
-        self.0.status(id).await
+    async fn status(&self, id: &UploadId, ticket: Option<&str>) -> Result<UploadStatus> {
+        self.0.status(id, ticket).await
     }
 
     async fn delete(&self, _digest: &Digest) -> Result<()> {
@@ -227,7 +227,7 @@ mod tests {
         assert_eq!(tags.list(&PageRequest::first(9)).await.unwrap().items, [tag("v1")]);
 
         unsupported(blobs.start(StartUpload::default()).await);
-        unsupported(blobs.resume(&UploadId::parse("1").unwrap()).await);
+        unsupported(blobs.resume(&UploadId::parse("1").unwrap(), None).await);
         unsupported(blobs.delete(&digest(b"x")).await);
         unsupported(manifests.put(&image(&[]), PutManifest::default()).await);
         unsupported(manifests.delete(&stored.digest).await);

@@ -10,8 +10,8 @@ use bytes::{Bytes, BytesMut};
 use futures::StreamExt;
 use http::Uri;
 use registry_core::{
-    Batch, ByteRange, Change, Content, ContentBody, Entry, FileWriter, ListMode, ListPage, ListRequest,
-    Metadata, PutMode, RedirectHint, StorageDriver, StorageError, StoragePath, WriteMode,
+    Batch, ByteRange, Change, Content, ContentBody, Detached, Entry, FileWriter, ListMode, ListPage,
+    ListRequest, Metadata, PutMode, RedirectHint, Shape, StorageDriver, StorageError, StoragePath, WriteMode,
 };
 
 #[derive(Debug, Default, Clone)]
@@ -42,6 +42,10 @@ fn not_found(path: &StoragePath) -> StorageError {
 impl StorageDriver for Memory {
     fn name(&self) -> &'static str {
         "fake"
+    }
+
+    fn shape(&self) -> Shape {
+        Shape::Tree
     }
 
     async fn get(&self, path: &StoragePath, _limit: u64) -> Result<Bytes, StorageError> {
@@ -97,6 +101,7 @@ impl StorageDriver for Memory {
                     let content = files.remove(&from).ok_or_else(|| not_found(&from))?;
                     files.insert(to, content);
                 }
+                Change::Remove { path } => drop(files.remove(&path)),
                 Change::Delete { path } => files.retain(|file, _| !file.is_within(&path)),
             }
         }
@@ -107,6 +112,7 @@ impl StorageDriver for Memory {
         let content = match mode {
             WriteMode::Truncate => BytesMut::new(),
             WriteMode::Append => self.read(path)?.into(),
+            WriteMode::Continue(_) => panic!("no ticket was given out"),
         };
         Ok(Box::new(Writer { driver: self.clone(), path: path.clone(), content }))
     }
@@ -117,6 +123,10 @@ impl StorageDriver for Memory {
         _hint: &RedirectHint,
     ) -> Result<Option<Uri>, StorageError> {
         Ok(None)
+    }
+
+    fn object_key(&self, _path: &StoragePath) -> Option<String> {
+        None
     }
 }
 
@@ -141,6 +151,8 @@ impl FileWriter for Writer {
         self.content.len() as u64
     }
 
+    fn destined_for(&mut self, _: &StoragePath) {}
+
     async fn write(&mut self, data: Bytes) -> Result<(), StorageError> {
         self.content.extend_from_slice(&data);
         Ok(())
@@ -148,6 +160,10 @@ impl FileWriter for Writer {
 
     async fn close(self: Box<Self>) -> Result<u64, StorageError> {
         Ok(self.save().1)
+    }
+
+    async fn detach(self: Box<Self>) -> Result<Detached, StorageError> {
+        Ok(Detached::stored(self.close().await?))
     }
 
     async fn commit(self: Box<Self>, then: Batch) -> Result<u64, StorageError> {

@@ -89,11 +89,11 @@ impl BlobStore for FakeRepository {
         Ok(UploadStart::Session(Box::new(Writer { repository: self.clone(), id, file, digester })))
     }
 
-    async fn resume(&self, id: &UploadId) -> Result<Box<dyn BlobWriter>> {
+    async fn resume(&self, id: &UploadId, _ticket: Option<&str>) -> Result<Box<dyn BlobWriter>> {
         Err(Error::UploadUnknown { repository: self.name.clone(), id: id.clone() })
     }
 
-    async fn status(&self, id: &UploadId) -> Result<UploadStatus> {
+    async fn status(&self, id: &UploadId, _ticket: Option<&str>) -> Result<UploadStatus> {
         Err(Error::UploadUnknown { repository: self.name.clone(), id: id.clone() })
     }
 
@@ -129,6 +129,8 @@ impl BlobWriter for Writer {
         NonZeroU64::new(7)
     }
 
+    fn expect(&mut self, _digest: &Digest) {}
+
     async fn write(&mut self, data: Bytes) -> Result<()> {
         self.digester.update(&data);
         Ok(self.file.write(data).await?)
@@ -136,6 +138,11 @@ impl BlobWriter for Writer {
 
     async fn close(self: Box<Self>) -> Result<u64> {
         Ok(self.file.close().await?)
+    }
+
+    async fn detach(self: Box<Self>) -> Result<UploadStatus> {
+        let (id, started_at) = (self.id.clone(), self.started_at());
+        Ok(UploadStatus { id, size: self.close().await?, started_at, ticket: None })
     }
 
     async fn commit(self: Box<Self>, expected: &Digest) -> Result<Descriptor> {

@@ -35,8 +35,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::Uri;
 use registry_core::{
-    Batch, ByteRange, Content, FileWriter, ListPage, ListRequest, Metadata, RedirectHint, StorageDriver,
-    StorageError, StoragePath, WriteMode,
+    Batch, ByteRange, Content, FileWriter, ListPage, ListRequest, Metadata, RedirectHint, Shape,
+    StorageDriver, StorageError, StoragePath, WriteMode,
 };
 use tokio::sync::{Semaphore, oneshot};
 
@@ -230,6 +230,10 @@ impl StorageDriver for FilesystemDriver {
         NAME
     }
 
+    fn shape(&self) -> Shape {
+        Shape::Tree
+    }
+
     async fn get(&self, path: &StoragePath, limit: u64) -> Result<Bytes, StorageError> {
         let wanted = path.clone();
         let read = move |file: &Path, wait| read::whole(file, &wanted, limit, wait);
@@ -281,5 +285,9 @@ impl StorageDriver for FilesystemDriver {
 
     async fn redirect_url(&self, _: &StoragePath, _: &RedirectHint) -> Result<Option<Uri>, StorageError> {
         Ok(None)
+    }
+
+    fn object_key(&self, _: &StoragePath) -> Option<String> {
+        None
     }
 }

@@ -10,8 +10,8 @@ use bytes::{Bytes, BytesMut};
 use futures::{StreamExt, stream};
 use http::Uri;
 use registry_core::{
-    Batch, ByteRange, Change, Content, ContentBody, Entry, FileWriter, ListMode, ListPage, ListRequest,
-    Metadata, PutMode, RedirectHint, StorageDriver, StorageError, StoragePath, WriteMode,
+    Batch, ByteRange, Change, Content, ContentBody, Detached, Entry, FileWriter, ListMode, ListPage,
+    ListRequest, Metadata, PutMode, RedirectHint, Shape, StorageDriver, StorageError, StoragePath, WriteMode,
 };
 
 const NAME: &str = "inmemory";
@@ -113,6 +113,7 @@ impl State {
                 let file = self.files.remove(&key(from.as_str())).ok_or_else(|| not_found(&from))?;
                 self.files.insert(key(to.as_str()), file);
             }
+            Change::Remove { path } => drop(self.files.remove(&key(path.as_str()))),
             Change::Delete { path } => {
                 self.files.remove(&key(path.as_str()));
                 let prefix = below(&path);
@@ -135,6 +136,10 @@ fn run<'a>(files: &'a BTreeMap<Key, File>, prefix: &'a str) -> impl Iterator<Ite
 impl StorageDriver for MemoryDriver {
     fn name(&self) -> &'static str {
         NAME
+    }
+
+    fn shape(&self) -> Shape {
+        Shape::Tree
     }
 
     async fn get(&self, path: &StoragePath, limit: u64) -> Result<Bytes, StorageError> {
@@ -226,6 +231,12 @@ impl StorageDriver for MemoryDriver {
                 0
             }
             WriteMode::Append => state.file(path)?.len,
+            WriteMode::Continue(_) => {
+                return Err(StorageError::Unsupported {
+                    driver: NAME,
+                    operation: "continuing with a ticket",
+                });
+            }
         };
         state.being_written.insert(path.clone());
         drop(state);
@@ -239,6 +250,10 @@ impl StorageDriver for MemoryDriver {
 
     async fn redirect_url(&self, _: &StoragePath, _: &RedirectHint) -> Result<Option<Uri>, StorageError> {
         Ok(None)
+    }
+
+    fn object_key(&self, _: &StoragePath) -> Option<String> {
+        None
     }
 }
 
@@ -269,6 +284,8 @@ impl FileWriter for MemoryWriter {
         self.size
     }
 
+    fn destined_for(&mut self, _: &StoragePath) {}
+
     async fn write(&mut self, data: Bytes) -> Result<(), StorageError> {
         self.size += data.len() as u64;
         self.pending.extend_from_slice(&data);
@@ -283,6 +300,10 @@ impl FileWriter for MemoryWriter {
         let driver = self.driver.clone();
         self.flush(&mut driver.state())?;
         Ok(self.size)
+    }
+
+    async fn detach(self: Box<Self>) -> Result<Detached, StorageError> {
+        Ok(Detached::stored(self.close().await?))
     }
 
     async fn commit(mut self: Box<Self>, then: Batch) -> Result<u64, StorageError> {

@@ -231,7 +231,7 @@ async fn a_commit_that_was_done_before_is_reported_when_it_is_asked_for_again() 
     let (events, repository) = watched(&fake, "PUT").await;
     let gone = registry_core::UploadId::parse("123e4567-e89b-42d3-a456-426614174000").unwrap();
     let blobs = repository.blobs();
-    assert!(matches!(blobs.resume(&gone).await, Err(Error::UploadUnknown { .. })));
+    assert!(matches!(blobs.resume(&gone, None).await, Err(Error::UploadUnknown { .. })));
     blobs.stat(&blob_there.digest).await.unwrap();
     assert_eq!(events.take(), [(Action::Push, blob(&blob_there, None))]);
 }

@@ -307,10 +307,10 @@ impl BlobStore for Slow {
     async fn start(&self, _options: StartUpload) -> Result<UploadStart> {
         Err(Error::unsupported("start"))
     }
-    async fn resume(&self, _id: &UploadId) -> Result<Box<dyn BlobWriter>> {
+    async fn resume(&self, _id: &UploadId, _ticket: Option<&str>) -> Result<Box<dyn BlobWriter>> {
         Err(Error::unsupported("resume"))
     }
-    async fn status(&self, _id: &UploadId) -> Result<UploadStatus> {
+    async fn status(&self, _id: &UploadId, _ticket: Option<&str>) -> Result<UploadStatus> {
         Err(Error::unsupported("status"))
     }
     async fn delete(&self, _digest: &Digest) -> Result<()> {

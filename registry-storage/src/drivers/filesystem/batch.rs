@@ -73,6 +73,7 @@ enum Action {
         from: StoragePath,
         source: PathBuf,
     },
+    Remove,
     Delete,
 }
 
@@ -81,7 +82,7 @@ impl Prepared {
         match &self.action {
             Action::Keep | Action::Put { mode: PutMode::Create, .. } => false,
             // Something relaxed need not be there after a power cut, so it may also go early.
-            Action::Delete => self.durability == Durability::Synced,
+            Action::Delete | Action::Remove => self.durability == Durability::Synced,
             Action::Put { mode: PutMode::Overwrite, .. } | Action::Rename { .. } => self.location.exists(),
         }
     }
@@ -132,6 +133,7 @@ impl Run<'_> {
                 (to, Action::Rename { from, source })
             }
             Change::Delete { path } => (path, Action::Delete),
+            Change::Remove { path } => (path, Action::Remove),
         };
         Ok(Prepared { location: self.shared.locate(&path), path, durability, action })
     }
@@ -153,6 +155,11 @@ impl Run<'_> {
                     && let Some(parent) = source.parent()
                 {
                     self.add_entries(parent.to_owned());
+                }
+            }
+            Action::Remove => {
+                if !remove(&location).map_err(|error| io_error("delete", &path, error))? {
+                    return Ok(());
                 }
             }
             Action::Delete => {
@@ -345,16 +352,30 @@ enum RenameError {
     Io(io::Error),
 }
 
-/// Removes a file or a directory with everything below it; whether there was anything.
-fn delete(location: &Path) -> io::Result<bool> {
+/// Removes a file; whether there was one. A directory stays.
+fn remove(location: &Path) -> io::Result<bool> {
     match fs::remove_file(location) {
-        Ok(()) => return Ok(true),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
-        Err(error) if error.kind() == io::ErrorKind::NotADirectory => return Ok(false),
         // What Linux and what POSIX say of a directory.
         Err(error)
-            if matches!(error.kind(), io::ErrorKind::IsADirectory | io::ErrorKind::PermissionDenied) => {}
-        Err(error) => return Err(error),
+            if matches!(error.kind(), io::ErrorKind::IsADirectory | io::ErrorKind::PermissionDenied)
+                && location.is_dir() =>
+        {
+            Ok(false)
+        }
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            Ok(false)
+        }
+        removed => removed.map(|()| true),
+    }
+}
+
+/// Removes a file or a directory with everything below it; whether there was anything.
+fn delete(location: &Path) -> io::Result<bool> {
+    if remove(location)? {
+        return Ok(true);
+    }
+    if !location.is_dir() {
+        return Ok(false);
     }
     for _ in 0..TRIES {
         match fs::remove_dir_all(location) {

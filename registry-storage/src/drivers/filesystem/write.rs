@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use registry_core::{Batch, FileWriter, StorageError, StoragePath, WriteMode};
+use registry_core::{Batch, Detached, FileWriter, StorageError, StoragePath, WriteMode};
 use tokio::task::JoinHandle;
 
 use super::{Failure, NAME, Shared, batch, io_error};
@@ -27,6 +27,10 @@ const MOST_PIECES: usize = 256;
 /// Whoever has the lock on the file is its writer, in this process or in another; the lock goes with
 /// the file when it is moved or closed, also by a crash.
 pub(super) fn open(location: &Path, path: &StoragePath, mode: WriteMode) -> Result<(File, u64), Failure> {
+    if let WriteMode::Continue(_) = mode {
+        let operation = "continuing with a ticket";
+        return Err(StorageError::Unsupported { driver: NAME, operation }.into());
+    }
     let open = || OpenOptions::new().write(true).create(mode == WriteMode::Truncate).open(location);
     let mut file = match open() {
         Err(error) if error.kind() == io::ErrorKind::NotFound && mode == WriteMode::Truncate => {
@@ -156,6 +160,8 @@ impl FileWriter for Writer {
         self.size
     }
 
+    fn destined_for(&mut self, _: &StoragePath) {}
+
     async fn write(&mut self, data: Bytes) -> Result<(), StorageError> {
         self.size += data.len() as u64;
         self.waiting_bytes += data.len();
@@ -171,6 +177,10 @@ impl FileWriter for Writer {
         let path = self.path.clone();
         self.shared.blocking("write", &self.path, move |shared, _| shared.sync_file(&path, rest()?)).await?;
         Ok(self.size)
+    }
+
+    async fn detach(self: Box<Self>) -> Result<Detached, StorageError> {
+        Ok(Detached::stored(self.close().await?))
     }
 
     async fn commit(mut self: Box<Self>, then: Batch) -> Result<u64, StorageError> {
