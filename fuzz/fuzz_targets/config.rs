@@ -22,6 +22,9 @@ const FILE: &str = "c.yml";
 /// From the one that refuses most.
 const EACH: [Strictness; 3] = [Strictness::Strict, Strictness::Usual, Strictness::Lenient];
 
+/// What stands for a secret.
+const MASK: &str = "********";
+
 type Variables = Vec<(String, String)>;
 
 fuzz_target!(|data: &[u8]| {
@@ -128,9 +131,11 @@ fn round_trip(file: &str, variables: &Variables, expected: &Loaded) {
     let yaml = show(file, variables.clone()).expect("what loads can be shown").0.yaml();
     let again = match config::load(&yaml, FILE, [], Strictness::Usual) {
         Ok(again) => again,
+        // Some secrets have a form that asterisks do not have.
+        Err(_) if yaml.contains(MASK) => return,
         Err(rejected) => panic!("{rejected:?}\n{yaml}"),
     };
-    if !yaml.contains("********") && !shown(expected).contains("Null") {
+    if !yaml.contains(MASK) && !shown(expected).contains("Null") {
         assert_eq!(shown(&again), shown(expected), "{yaml}");
     }
 }
@@ -140,6 +145,7 @@ fn sound(config: &Config) {
     assert!(
         config.catalog_max_entries > 0 && config.tags_max > 0 && config.storage.tag_concurrency != Some(0)
     );
+    assert!(config.storage.replicas > 0);
     assert!(!config.http.drain_timeout.is_zero());
     let prefix = config.http.prefix.as_deref().unwrap_or("/");
     assert!(prefix.starts_with('/') && prefix.ends_with('/'));

@@ -1,5 +1,7 @@
 //! The one place that knows the library: from configuration values to a running registry.
 
+mod bucket;
+mod middleware;
 #[cfg(test)]
 mod tests;
 
@@ -9,7 +11,7 @@ use std::sync::Arc;
 use registry::auth::audit::AuditLog;
 use registry::core::{AccessController, AuditSink, BuildError, DescriptorCache, StorageDriver};
 use registry::http::{HttpOptions, Locations, RegistryService};
-use registry::metrics::Metrics;
+use registry::metrics::{BucketCounts, Metrics};
 use registry::middleware::{ManifestClasses, ManifestValidation, Platform, Platforms};
 use registry::storage::{FilesystemDriver, MemoryCache, MemoryDriver};
 use registry::{Registry, RegistryBuilder};
@@ -17,6 +19,7 @@ use registry_notifications::{Notifier, NotifierError};
 use registry_redis::{RedisCache, RedisConfigError};
 
 use crate::config::{Config, Driver, model};
+use crate::health::Answers;
 use crate::telemetry::Telemetry;
 use crate::{access, notifications, observe};
 
@@ -31,6 +34,9 @@ pub(crate) enum StartError {
         path: PathBuf,
         source: std::io::Error,
     },
+    /// The bucket cannot be used.
+    #[error(transparent)]
+    Bucket(#[from] bucket::BucketStartError),
     /// `http.host` is not a URL.
     #[error("http.host {value:?}: {source}")]
     Host { value: String, source: http::uri::InvalidUri },
@@ -50,6 +56,8 @@ pub(crate) struct Assembly {
     pub(crate) service: RegistryService,
     /// The store below it, for what runs beside the requests.
     pub(crate) driver: Arc<dyn StorageDriver>,
+    /// Whether the service that keeps it answers, where there is one.
+    pub(crate) answers: Option<Answers>,
     /// Who tells endpoints what happens, and counts it; `None` if there is no endpoint.
     pub(crate) notifier: Option<Arc<Notifier>>,
     /// The descriptor cache, if it is in Redis.
@@ -64,21 +72,36 @@ pub(crate) async fn assemble(
     audit: Option<Arc<AuditLog>>,
     telemetry: Option<&Telemetry>,
 ) -> Result<Assembly, StartError> {
-    over(driver(&config.storage.driver)?, config, access, audit, telemetry).await
+    over(store(&config.storage).await?, config, access, audit, telemetry).await
 }
 
-/// Builds the registry over this driver, whichever one the configuration names.
-async fn over(
+/// Where everything is kept.
+struct Store {
     driver: Arc<dyn StorageDriver>,
+    answers: Option<Answers>,
+    /// What the service was asked.
+    counts: Option<Box<dyn Fn() -> BucketCounts + Send + Sync>>,
+}
+
+impl From<Arc<dyn StorageDriver>> for Store {
+    fn from(driver: Arc<dyn StorageDriver>) -> Self {
+        Self { driver, answers: None, counts: None }
+    }
+}
+
+/// Builds the registry over this store, whichever one the configuration names.
+async fn over(
+    store: Store,
     config: &Config,
     access: Arc<dyn AccessController>,
     audit: Option<Arc<AuditLog>>,
     telemetry: Option<&Telemetry>,
 ) -> Result<Assembly, StartError> {
     let storage = &config.storage;
+    let Store { driver, answers, counts } = store;
     let mut builder = Registry::builder_over(driver)
         .deletes(storage.delete_enabled)
-        .redirects(storage.redirect)
+        .redirects(storage.redirects.enabled)
         .read_only(storage.read_only)
         .access_controller_over(access)
         .manifest_validation(Some(validation(&config.validation)?));
@@ -86,11 +109,17 @@ async fn over(
         builder = builder.tag_concurrency(limit);
     }
     let metrics = observe::metrics();
+    if let Some(counts) = counts {
+        metrics.bucket(counts);
+    }
     if observe::counting(config, telemetry) {
         builder = builder.storage_middleware(metrics.storage());
     }
     if let Some(tracing) = telemetry.and_then(Telemetry::storage) {
         builder = builder.storage_middleware_over(tracing);
+    }
+    for middleware in middleware::storage(&config.storage_middleware)? {
+        builder = builder.storage_middleware_over(middleware);
     }
     let notifier = notifications::start(&config.notifications, &config.http.addrs[0])?.map(Arc::new);
     if let Some(notifier) = &notifier {
@@ -106,10 +135,27 @@ async fn over(
     let registry = builder.build().await?;
     let driver = Arc::clone(registry.driver());
     let options = http_options(config)?.with_audit(audit.map(|audit| audit as Arc<dyn AuditSink>));
-    Ok(Assembly { service: registry.service(options), driver, notifier, redis, metrics })
+    Ok(Assembly { service: registry.service(options), driver, answers, notifier, redis, metrics })
 }
 
-fn driver(driver: &Driver) -> Result<Arc<dyn StorageDriver>, StartError> {
+/// Opens the store to write to it, but not to serve it. A bucket is tried out first.
+pub(crate) async fn open(storage: &model::Storage) -> Result<Arc<dyn StorageDriver>, StartError> {
+    Ok(store(storage).await?.driver)
+}
+
+/// Opens the store to serve it. A bucket is tried out first.
+async fn store(storage: &model::Storage) -> Result<Store, StartError> {
+    match &storage.driver {
+        Driver::Bucket(bucket) => Ok(bucket::open(bucket, storage).await?),
+        other => Ok(driver(other)?.into()),
+    }
+}
+
+/// Makes the driver, and the directory that it needs. Asks no service.
+///
+/// # Errors
+/// What cannot be opened.
+pub(crate) fn driver(driver: &Driver) -> Result<Arc<dyn StorageDriver>, StartError> {
     Ok(match driver {
         Driver::Filesystem { root, max_threads } => {
             std::fs::create_dir_all(root)
@@ -117,6 +163,7 @@ fn driver(driver: &Driver) -> Result<Arc<dyn StorageDriver>, StartError> {
             Arc::new(FilesystemDriver::new(root).with_max_threads(*max_threads))
         }
         Driver::InMemory => Arc::new(MemoryDriver::new()),
+        Driver::Bucket(bucket) => bucket::driver(bucket)?,
     })
 }
 
@@ -182,6 +229,7 @@ fn http_options(config: &Config) -> Result<HttpOptions, StartError> {
         .with_locations(locations)
         .with_secret(http.secret.as_ref().map(|secret| secret.expose().to_owned()))
         .with_read_only(config.storage.read_only)
+        .with_redirects(middleware::redirects(&config.storage.redirects))
         .with_catalog_max_entries(config.catalog_max_entries)
         .with_tags_max(config.tags_max);
     let headers = http.headers.iter().cloned();

@@ -9,7 +9,7 @@ use clap::error::ErrorKind;
 use clap::{ArgAction, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
-use crate::commands::{self, BenchArguments, ExplainArguments, Explained, Failure, Format};
+use crate::commands::{self, BenchArguments, ExplainArguments, Explained, Failure, Format, MigrateArguments};
 use crate::output;
 
 /// A container registry.
@@ -36,6 +36,9 @@ enum Command {
     },
     /// Measure a registry, this one or another, over plain HTTP/1.1
     Bench(BenchArguments),
+    /// Copy a store into another, between any two drivers, while the first may be served; run it again to go on
+    /// where it was cut off, and to catch up
+    Migrate(MigrateArguments),
     /// Work with access control
     #[command(subcommand)]
     Auth(AuthCommand),
@@ -101,6 +104,7 @@ pub(crate) fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let result = match command {
         Command::Serve { config, lenient_config } => commands::serve(config, lenient_config),
         Command::Bench(arguments) => commands::bench(&arguments, &mut stdout),
+        Command::Migrate(arguments) => commands::migrate(&arguments, &mut stdout),
         Command::Auth(AuthCommand::Explain(arguments)) => return explain(&arguments, &mut stdout),
         Command::Config(ConfigCommand::Check { file, lenient_config }) => {
             commands::check(&file, lenient_config, &mut stdout)

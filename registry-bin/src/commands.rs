@@ -4,6 +4,7 @@ mod bench;
 mod check;
 mod describe;
 mod explain;
+mod migrate;
 mod serve;
 mod settings;
 mod show;
@@ -13,6 +14,7 @@ pub(crate) use self::bench::{BenchArguments, bench};
 pub(crate) use self::check::check;
 pub(crate) use self::describe::{completions, man};
 pub(crate) use self::explain::{ExplainArguments, Explained, explain};
+pub(crate) use self::migrate::{MigrateArguments, migrate};
 pub(crate) use self::serve::serve;
 pub(crate) use self::show::{Format, schema, show};
 

@@ -25,6 +25,7 @@ use registry::auth::policy::PolicyRules;
 use self::node::{Map, Node, Value};
 use self::problem::{Problem, Problems};
 use self::reader::Reader;
+use self::schema::StorageKey;
 use self::yaml::Source;
 
 pub(crate) use self::check::Strictness;
@@ -64,6 +65,28 @@ pub(crate) fn load(
     let root = tree(text, variables, &problems);
     let config = root.as_ref().and_then(|root| judge(root, strictness, &problems));
     finish(config, problems, file).map(|(config, warnings)| Loaded { config, warnings })
+}
+
+/// Reads which storage driver `text` names, and nothing else of it: whoever only copies a store can do so with
+/// the configuration of a registry of any kind.
+pub(crate) fn storage(
+    text: &str,
+    file: &str,
+    variables: impl IntoIterator<Item = (String, String)>,
+) -> Result<(model::Storage, Vec<String>), Rejected> {
+    let problems = Problems::default();
+    let variables = variables.into_iter().filter(|(name, _)| name.starts_with("REGISTRY_STORAGE"));
+    let mut root = tree(text, variables, &problems);
+    if let Some(Value::Map(sections)) = root.as_mut().map(|root| &mut root.value) {
+        sections.entries.retain(|entry| ["version", "storage"].contains(&entry.key.as_str()));
+        for section in &mut sections.entries {
+            if let Value::Map(storage) = &mut section.value.value {
+                storage.entries.retain(|entry| schema::storage_key(&entry.key) != StorageKey::Setting);
+            }
+        }
+    }
+    let config = root.as_ref().and_then(|root| judge(root, Strictness::Usual, &problems));
+    finish(config.map(|config| config.storage), problems, file)
 }
 
 /// Reads `text` as [`load`] does, and says what is in force and where it comes from. Secrets are masked.

@@ -9,10 +9,12 @@ mod gate;
 mod tests;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-use registry::core::StorageDriver;
+use registry::core::{ListRequest, StorageDriver, StoragePath};
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 use tracing::{info, warn};
@@ -28,7 +30,25 @@ pub(crate) use self::gate::{Gate, readiness};
 #[derive(Debug, Clone)]
 pub(crate) struct Health {
     shared: Arc<Shared>,
+    answers: Option<Answers>,
     stops: Stops,
+}
+
+/// Whether the service that keeps the store answers, as requests have found it. Asking costs next to nothing.
+#[derive(Clone)]
+pub(crate) struct Answers(Arc<dyn Fn() -> bool + Send + Sync>);
+
+impl Answers {
+    #[cfg(any(test, feature = "s3", feature = "gcs", feature = "azure"))]
+    pub(crate) fn new(answers: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+        Self(Arc::new(answers))
+    }
+}
+
+impl fmt::Debug for Answers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Answers").field(&self.0()).finish()
+    }
 }
 
 #[derive(Debug, Default)]
@@ -69,6 +89,7 @@ pub(crate) fn start(
     config: &model::Health,
     store: &Driver,
     driver: &Arc<dyn StorageDriver>,
+    answers: Option<Answers>,
     stops: Stops,
 ) -> Result<(Health, Checking), HealthError> {
     let mut probes = Vec::new();
@@ -76,7 +97,7 @@ pub(crate) fn start(
         let name = format!("storagedriver_{}", driver.name());
         let root = match store {
             Driver::Filesystem { root, .. } => Some(root.clone()),
-            Driver::InMemory => None,
+            Driver::InMemory | Driver::Bucket(_) => None,
         };
         probes.push((name, Probe::store(Arc::clone(driver), root, rhythm.interval), rhythm));
     }
@@ -94,7 +115,24 @@ pub(crate) fn start(
     for (index, (_, probe, rhythm)) in probes.into_iter().enumerate() {
         tasks.spawn(watch(Arc::clone(&shared), index, probe, rhythm));
     }
-    Ok((Health { shared, stops }, Checking { _tasks: tasks }))
+    if let Some(answers) = answers.clone() {
+        tasks.spawn(find_again(answers, Arc::clone(driver)));
+    }
+    Ok((Health { shared, answers, stops }, Checking { _tasks: tasks }))
+}
+
+/// How often a service that does not answer is asked again, if nobody else does: whoever is not ready gets no
+/// requests that would find out. Not each of these gets through.
+const AGAIN: Duration = Duration::from_secs(1);
+
+async fn find_again(answers: Answers, driver: Arc<dyn StorageDriver>) {
+    loop {
+        tokio::time::sleep(AGAIN).await;
+        if !answers.0() {
+            // What it says is counted where it is asked.
+            let _ = driver.list(&StoragePath::root(), &ListRequest::children(1)).await;
+        }
+    }
 }
 
 async fn watch(shared: Arc<Shared>, index: usize, mut probe: Probe, rhythm: Rhythm) {
@@ -141,6 +179,11 @@ impl Health {
     /// Whether no check fails.
     pub(crate) fn is_good(&self) -> bool {
         self.shared.failing.load(Ordering::Acquire) == 0
+    }
+
+    /// Whether the service that keeps the store answers, if there is one.
+    pub(crate) fn store_answers(&self) -> bool {
+        self.answers.as_ref().is_none_or(|answers| answers.0())
     }
 
     /// Whether the process has been told to stop.

@@ -36,6 +36,7 @@ pub(crate) async fn purge_uploads(driver: Arc<dyn StorageDriver>, purging: Uploa
                 removed = report.removed,
                 bytes = report.bytes,
                 failed = report.failed,
+                swept = report.swept,
                 dry_run,
                 "looked for unfinished uploads"
             ),

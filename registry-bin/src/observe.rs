@@ -13,7 +13,7 @@ use tower::Layer;
 use crate::config::Config;
 use crate::config::model::DescriptorCache;
 use crate::debug::{self, Server, Sources};
-use crate::health::{self, Checking, Gate, Health, HealthError};
+use crate::health::{self, Answers, Checking, Gate, Health, HealthError};
 use crate::listener::{BindError, Stops};
 use crate::telemetry::{Telemetry, TelemetryError, Traced};
 
@@ -41,6 +41,13 @@ pub(crate) fn counting(config: &Config, telemetry: Option<&Telemetry>) -> bool {
         || telemetry.is_some_and(Telemetry::counts)
 }
 
+/// The store that is watched over.
+pub(crate) struct Watched {
+    pub(crate) driver: Arc<dyn StorageDriver>,
+    /// Whether its service answers, where there is one.
+    pub(crate) answers: Option<Answers>,
+}
+
 /// Everything that watches. Dropping it ends it.
 #[derive(Debug)]
 pub(crate) struct Watchers {
@@ -63,14 +70,15 @@ pub(crate) type Observed = Gate<Traced<HttpMetrics<Api>>>;
 /// A check that could never be made, or an address that cannot be listened on.
 pub(crate) async fn start(
     config: &Config,
-    driver: &Arc<dyn StorageDriver>,
+    store: Watched,
     notifier: Option<Arc<Notifier>>,
     redis: Option<Arc<RedisCache>>,
     metrics: Metrics,
     mut telemetry: Option<Telemetry>,
     stops: Stops,
 ) -> Result<Watchers, ObserveError> {
-    let (health, checking) = health::start(&config.health, &config.storage.driver, driver, stops)?;
+    let (health, checking) =
+        health::start(&config.health, &config.storage.driver, &store.driver, store.answers, stops)?;
     if let Some(notifier) = notifier.clone() {
         metrics.notifications(move || notifier.stats().into_iter().map(counts).collect());
     }

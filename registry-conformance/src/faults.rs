@@ -82,10 +82,12 @@ pub enum Fault {
     /// Nothing is done, and there is no answer before [`Faults::disarm`]; then
     /// [`StorageError::Unavailable`].
     Stall,
+    /// The call waits for [`Faults::disarm`] and is done then: what others do meanwhile comes before it.
+    Pause,
 }
 
 impl Fault {
-    /// Every kind of fault.
+    /// Every kind of failure.
     pub const ALL: [Self; 6] =
         [Self::Backend, Self::Full, Self::ReadOnly, Self::Unavailable, Self::LostAnswer, Self::Stall];
 }
@@ -225,19 +227,24 @@ impl Faults {
             Fault::Full => StorageError::Full { driver, operation, source },
             Fault::ReadOnly => StorageError::ReadOnly { driver, operation, source },
             Fault::Unavailable | Fault::LostAnswer => StorageError::Unavailable { driver, source },
-            Fault::Stall => {
-                let (sender, receiver) = oneshot::channel();
-                {
-                    let mut state = self.state();
-                    state.stalled.push(sender);
-                    for waiting in state.waiting.drain(..) {
-                        let _ = waiting.send(());
-                    }
-                }
-                // The sender is dropped, never used.
-                let _ = receiver.await;
+            Fault::Stall | Fault::Pause => {
+                self.released().await;
                 StorageError::Unavailable { driver, source }
             }
         }
+    }
+
+    /// Waits for [`disarm`](Self::disarm).
+    async fn released(&self) {
+        let (sender, receiver) = oneshot::channel();
+        {
+            let mut state = self.state();
+            state.stalled.push(sender);
+            for waiting in state.waiting.drain(..) {
+                let _ = waiting.send(());
+            }
+        }
+        // The sender is dropped, never used.
+        let _ = receiver.await;
     }
 }

@@ -28,9 +28,12 @@
 #![allow(clippy::unwrap_used, reason = "a case reports a violation by panicking")]
 
 pub mod access;
+pub mod calls;
 pub mod content;
 pub mod data;
 pub mod driver;
+#[cfg(feature = "emulators")]
+pub mod emulator;
 pub mod faults;
 pub mod namespace;
 mod suite;

@@ -27,12 +27,19 @@ const ALLOWED: &[(&str, &[&str])] = &[
         &[
             "registry-core",
             "async-trait",
+            "aws-lc-rs",
             "base64",
             "bytes",
             "futures",
+            "getrandom",
+            "hex",
             "http",
+            "httpdate",
             "humantime",
+            "md-5",
             "object_store",
+            "percent-encoding",
+            "quick-xml",
             "quick_cache",
             "rustix",
             "serde",
@@ -74,12 +81,19 @@ const ALLOWED: &[(&str, &[&str])] = &[
         &[
             "registry-core",
             "async-trait",
+            "aws-lc-rs",
+            "base64",
             "bytes",
             "futures",
             "http",
+            "humantime",
+            "percent-encoding",
             "regex",
+            "reqwest",
+            "rustls-pki-types",
             "serde",
             "serde_json",
+            "thiserror",
             "tokio",
             "tracing",
         ],
@@ -182,13 +196,20 @@ const ALLOWED: &[(&str, &[&str])] = &[
         &[
             "registry-core",
             "async-trait",
+            "aws-lc-rs",
+            "base64",
             "bytes",
             "futures",
             "http",
             "http-body",
             "http-body-util",
+            "hyper",
+            "hyper-util",
+            "percent-encoding",
+            "s3s",
             "serde",
             "serde_json",
+            "tempfile",
             "tokio",
             "tower-service",
         ],
@@ -203,8 +224,16 @@ const BINARY_KNOWS: &[&str] = &["registry", "registry-notifications", "registry-
 const REACH_OUT: &[&str] = &["registry-notifications", "registry-redis"];
 
 /// Dependencies that a feature brings which is not on by default, so that whoever does not ask for it builds none of
-/// them: the HTTP client that fetches the keys of identity providers (`oidc`).
-const ON_REQUEST: &[(&str, &str)] = &[("registry-auth", "reqwest")];
+/// them: the HTTP client that fetches the keys of identity providers (`oidc`) and the addresses of AWS
+/// (`cloudfront`), the servers of the emulated stores (`emulators`), and the clients of buckets (`s3`, `gcs`, `azure`).
+const ON_REQUEST: &[(&str, &str)] = &[
+    ("registry-auth", "reqwest"),
+    ("registry-middleware", "reqwest"),
+    ("registry-conformance", "hyper"),
+    ("registry-conformance", "hyper-util"),
+    ("registry-conformance", "s3s"),
+    ("registry-storage", "object_store"),
+];
 
 /// What no library crate may pull in, however indirectly: servers, TLS, clouds, command lines, YAML.
 const NEVER_IN_LIBRARIES: &[&str] = &[

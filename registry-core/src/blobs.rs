@@ -71,8 +71,11 @@ pub trait BlobStore: fmt::Debug + Send + Sync {
 pub struct GetBlob {
     /// Only this part of it.
     pub range: Option<ByteRange>,
-    /// Whether a URL will do, and for whom; `None` always gives bytes.
+    /// Whether a URL will do, and for whom; `None` always gives bytes. With a hint for HEAD nobody wants
+    /// bytes: where there is no URL the body is empty, and nothing need be opened.
     pub redirect: Option<RedirectHint>,
+    /// A URL will do only for blobs of at least this many bytes.
+    pub redirect_from: u64,
 }
 
 impl GetBlob {
@@ -87,6 +90,13 @@ impl GetBlob {
     #[must_use]
     pub fn with_redirect(mut self, redirect: Option<RedirectHint>) -> Self {
         self.redirect = redirect;
+        self
+    }
+
+    /// A URL will do only for blobs of at least this many bytes.
+    #[must_use]
+    pub fn with_redirect_from(mut self, bytes: u64) -> Self {
+        self.redirect_from = bytes;
         self
     }
 }

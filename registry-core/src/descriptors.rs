@@ -72,8 +72,8 @@ pub trait DescriptorCache: fmt::Debug + Send + Sync + 'static {
 pub enum CacheScope<'a> {
     /// The content is stored.
     Content,
-    /// The blob is visible in this repository. For layers that look further than into the store; the
-    /// store's own links are asked each time.
+    /// The blob is visible in this repository. For layers that look further than into the store. The
+    /// store's own links are asked each time, except for a GET where each question is a round trip.
     Repository(&'a RepositoryName),
 }
 

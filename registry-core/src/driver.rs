@@ -105,6 +105,13 @@ pub trait StorageDriver: fmt::Debug + Send + Sync + 'static {
         hint: &RedirectHint,
     ) -> Result<Option<Uri>, StorageError>;
 
+    /// Gives up what writers began before `before` and never ended, and that no path leads to: uploads in
+    /// parts that a bucket keeps, and charges for, until somebody ends them. Returns how many there were;
+    /// with `dry_run` they stay.
+    ///
+    /// What a path leads to is not touched, nor a file that is open for writing in this process.
+    async fn sweep(&self, before: SystemTime, dry_run: bool) -> Result<u64, StorageError>;
+
     /// The name under which the bucket has the file at a path: without a leading `/`, with everything that
     /// the driver puts before paths. For URLs that someone else makes of objects, a content delivery network
     /// for one. `None` if files are not kept under names of their own that the outside could ask for.
@@ -295,5 +302,12 @@ impl RedirectHint {
     /// A redirect for a request with this method from this address.
     pub fn new(method: Method, client: Option<IpAddr>) -> Self {
         Self { method, client, expires_in: None }
+    }
+
+    /// The URL should stay good this long; otherwise the driver decides.
+    #[must_use]
+    pub fn with_expires_in(mut self, expires_in: Option<Duration>) -> Self {
+        self.expires_in = expires_in;
+        self
     }
 }

@@ -1,6 +1,10 @@
 //! Ranges of addresses.
 
+mod set;
+
 use std::net::IpAddr;
+
+pub use set::NetworkSet;
 
 /// Addresses with the same beginning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -17,6 +17,7 @@
 //! | `handlers/` | one file for each slice of the API |
 //! | `error.rs` | the only writer of the error envelope |
 //! | `range.rs`, `conditional.rs`, `multipart.rs` | RFC 9110 for blobs |
+//! | `redirects.rs` | who is sent to the store for the bytes of a blob |
 //! | `location.rs`, `state.rs` | URLs that are handed out, and the state of uploads in them |
 //! | `request_log.rs` | request ids, the fields of a request in the log, the line that ends it |
 //! | `page.rs` | `n`, `last` and `Link` |
@@ -37,6 +38,7 @@ mod options;
 mod page;
 mod query;
 mod range;
+mod redirects;
 mod request_log;
 mod route;
 mod service;
@@ -48,6 +50,7 @@ pub use error::{error_response, wire_response};
 pub use location::Locations;
 pub use options::HttpOptions;
 pub use range::{ContentRange, RangeHeader};
+pub use redirects::RedirectPolicy;
 pub use request_log::{RequestLog, loggable_target};
 pub use route::{Route, RouteError};
 pub use service::{RegistryService, request_context};

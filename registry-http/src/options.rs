@@ -6,6 +6,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use registry_core::AuditSink;
 
 use crate::location::Locations;
+use crate::redirects::RedirectPolicy;
 
 /// How a [`RegistryService`](crate::RegistryService) is set up. The default suits an embedder.
 #[derive(Debug, Clone)]
@@ -25,6 +26,8 @@ pub struct HttpOptions {
     pub catalog_max_entries: usize,
     /// The most tags on a page that a client asks for.
     pub tags_max: usize,
+    /// Which clients may be sent to the store for the bytes of blobs.
+    pub redirects: RedirectPolicy,
     /// Who hears of every request.
     pub audit: Option<Arc<dyn AuditSink>>,
 }
@@ -88,6 +91,13 @@ impl HttpOptions {
         self
     }
 
+    /// Sets which clients may be sent to the store for the bytes of blobs, where it offers that.
+    #[must_use]
+    pub fn with_redirects(mut self, redirects: RedirectPolicy) -> Self {
+        self.redirects = redirects;
+        self
+    }
+
     /// Tells `sink` of every request for an endpoint, once, when the answer is known; refused ones too.
     #[must_use]
     pub fn with_audit(mut self, sink: Option<Arc<dyn AuditSink>>) -> Self {
@@ -106,6 +116,7 @@ impl Default for HttpOptions {
             read_only: false,
             catalog_max_entries: 1000,
             tags_max: 1000,
+            redirects: RedirectPolicy::default(),
             audit: None,
         }
     }

@@ -27,7 +27,7 @@
 //! | `http.rs`, `http/` | requests, as a tower layer |
 //! | `storage.rs`, `storage/` | calls of the storage driver, as storage middleware |
 //! | `cache.rs` | how long a descriptor cache takes |
-//! | `sources.rs` | what others count: descriptor caches, notification endpoints, health checks |
+//! | `sources.rs` | what others count: descriptor caches, buckets, notification endpoints, health checks |
 //! | `process.rs` | CPU, memory and files of the process |
 //! | `number.rs`, `family.rs`, `text.rs` | counters and histograms, what they say at one moment, and as text |
 //! | `names.rs` | every metric with its kind and labels |
@@ -55,7 +55,7 @@ use registry_core::{CacheCounts, DescriptorCache};
 pub use crate::cache::TimedCache;
 pub use crate::family::{Family, Sample, Value};
 pub use crate::http::{Answer, HttpMetrics, HttpMetricsLayer, Received, Sent};
-pub use crate::sources::NotificationCounts;
+pub use crate::sources::{BucketCalls, BucketCounts, NotificationCounts};
 pub use crate::storage::StorageMetrics;
 
 use crate::http::Requests;
@@ -114,6 +114,11 @@ impl Metrics {
     /// Shows how health checks are doing: the name of each, and whether it passes.
     pub fn health(&self, checks: impl Fn() -> Vec<(String, bool)> + Send + Sync + 'static) {
         self.shared.sources.health(Box::new(checks));
+    }
+
+    /// Shows what a storage driver asks the service of its bucket. A second one takes the place of the first.
+    pub fn bucket(&self, counts: impl Fn() -> BucketCounts + Send + Sync + 'static) {
+        self.shared.sources.bucket(Box::new(counts));
     }
 
     /// Says which version of which program this is.

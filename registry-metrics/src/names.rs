@@ -88,6 +88,16 @@ names! {
         "Storage actions that have begun and not ended.";
     STORAGE_WRITTEN = "registry_storage_written_bytes_total", Counter, &["driver"],
         "Bytes that the storage has taken.";
+    BUCKET_CALLS = "registry_storage_bucket_calls_total", Counter, &["driver", "operation"],
+        "What the service of a bucket was asked; a request that was tried again counts once.";
+    BUCKET_ERRORS = "registry_storage_bucket_errors_total", Counter, &["driver", "operation"],
+        "What it did not do; that something is absent or exists already is no error.";
+    BUCKET_BYTES = "registry_storage_bucket_bytes_total", Counter, &["driver", "operation"],
+        "Bytes of content that went to the service or were opened there.";
+    BUCKET_RETRIES = "registry_storage_bucket_retries_total", Counter, &["driver"],
+        "How often a request was sent once more because the service did not answer or asked for patience.";
+    BUCKET_UP = "registry_storage_bucket_up", Gauge, &["driver"],
+        "1, or 0 while the service has not answered several requests in a row and is asked next to nothing.";
 
     CACHE_REQUESTS = "registry_storage_cache_requests_total", Counter, NONE,
         "The number of cache request received";

@@ -38,6 +38,48 @@ impl NotificationCounts {
     }
 }
 
+/// What a driver has asked the service of its bucket, since the process began.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct BucketCounts {
+    /// The name of the driver.
+    pub driver: &'static str,
+    /// Whether the service is asked; if not, it has not answered for a while.
+    pub answering: bool,
+    /// How often a request was sent once more.
+    pub retries: u64,
+    /// What was asked, by operation.
+    pub calls: Vec<BucketCalls>,
+}
+
+/// How often the service of a bucket was asked for one operation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct BucketCalls {
+    /// The name of the operation.
+    pub operation: &'static str,
+    /// How often it was asked for.
+    pub calls: u64,
+    /// How often it was not done.
+    pub errors: u64,
+    /// Bytes of content in requests and answers.
+    pub bytes: u64,
+}
+
+impl BucketCounts {
+    /// Counts of a bucket that answers and of which nothing was asked.
+    pub fn new(driver: &'static str) -> Self {
+        Self { driver, answering: true, retries: 0, calls: Vec::new() }
+    }
+}
+
+impl BucketCalls {
+    /// Counts of an operation that nobody asked for.
+    pub fn new(operation: &'static str) -> Self {
+        Self { operation, calls: 0, errors: 0, bytes: 0 }
+    }
+}
+
 type Source<T> = Mutex<Option<Box<dyn Fn() -> T + Send + Sync>>>;
 
 #[derive(Default)]
@@ -45,6 +87,7 @@ pub(crate) struct Sources {
     cache: Source<CacheCounts>,
     notifications: Source<Vec<NotificationCounts>>,
     health: Source<Vec<(String, bool)>>,
+    bucket: Source<BucketCounts>,
     version: Mutex<Option<String>>,
     custom: Mutex<Vec<Box<dyn Fn() -> Family + Send + Sync>>>,
 }
@@ -70,6 +113,10 @@ impl Sources {
         set(&self.health, source);
     }
 
+    pub(crate) fn bucket(&self, source: Box<dyn Fn() -> BucketCounts + Send + Sync>) {
+        set(&self.bucket, source);
+    }
+
     pub(crate) fn version(&self, version: &str) {
         set(&self.version, version.to_owned());
     }
@@ -85,6 +132,7 @@ impl Sources {
         families.push(Family::single(&names::CACHE_HITS, cache.hits as f64));
         families.push(Family::single(&names::CACHE_ERRORS, cache.errors as f64));
         notifications(&ask(&self.notifications).unwrap_or_default(), families);
+        bucket(ask(&self.bucket).as_slice(), families);
         let checks = ask(&self.health).unwrap_or_default();
         let samples = checks
             .into_iter()
@@ -126,4 +174,59 @@ fn notifications(endpoints: &[NotificationCounts], families: &mut Vec<Family>) {
     families.push(Family { name: &names::EVENTS_PENDING, samples: pending });
     families.push(Family { name: &names::EVENTS_STATUS, samples: statuses });
     families.push(Family { name: &names::EVENTS_DROPPED, samples: dropped });
+}
+
+fn bucket(buckets: &[BucketCounts], families: &mut Vec<Family>) {
+    let of_each = |name, number: fn(&BucketCalls) -> u64| {
+        let samples = buckets.iter().flat_map(|bucket| {
+            bucket.calls.iter().map(|calls| {
+                let labels = [("driver", bucket.driver), ("operation", calls.operation)];
+                Sample::new(labels, Value::Number(number(calls) as f64))
+            })
+        });
+        Family { name, samples: samples.collect() }
+    };
+    families.push(of_each(&names::BUCKET_CALLS, |calls| calls.calls));
+    families.push(of_each(&names::BUCKET_ERRORS, |calls| calls.errors));
+    families.push(of_each(&names::BUCKET_BYTES, |calls| calls.bytes));
+    let of_all = |name, number: fn(&BucketCounts) -> f64| {
+        let sample =
+            |bucket: &BucketCounts| Sample::new([("driver", bucket.driver)], Value::Number(number(bucket)));
+        Family { name, samples: buckets.iter().map(sample).collect() }
+    };
+    families.push(of_all(&names::BUCKET_RETRIES, |bucket| bucket.retries as f64));
+    families.push(of_all(&names::BUCKET_UP, |bucket| f64::from(u8::from(bucket.answering))));
+}
+
+#[cfg(test)]
+mod tests {
+    //! What others count has its names.
+
+    use super::*;
+    use crate::Metrics;
+
+    #[test]
+    fn calls_of_a_bucket_are_shown_by_operation() {
+        let metrics = Metrics::new();
+        assert!(!metrics.text().contains("registry_storage_bucket_calls_total{"), "there is none");
+        metrics.bucket(|| {
+            let mut get = BucketCalls::new("get");
+            (get.calls, get.errors, get.bytes) = (7, 2, 100);
+            let mut counts = BucketCounts::new("s3aws");
+            counts.retries = 3;
+            counts.calls = vec![get, BucketCalls::new("put")];
+            counts
+        });
+        let text = metrics.text();
+        for line in [
+            "registry_storage_bucket_calls_total{driver=\"s3aws\",operation=\"get\"} 7",
+            "registry_storage_bucket_calls_total{driver=\"s3aws\",operation=\"put\"} 0",
+            "registry_storage_bucket_errors_total{driver=\"s3aws\",operation=\"get\"} 2",
+            "registry_storage_bucket_bytes_total{driver=\"s3aws\",operation=\"get\"} 100",
+            "registry_storage_bucket_retries_total{driver=\"s3aws\"} 3",
+            "registry_storage_bucket_up{driver=\"s3aws\"} 1",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line}\n{text}");
+        }
+    }
 }

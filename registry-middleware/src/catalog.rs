@@ -10,9 +10,14 @@ use serde::de::DeserializeOwned;
 
 use crate::registry::{ReadOnly, Select};
 use crate::repository::ImmutableTags;
+#[cfg(feature = "cloudfront")]
+use crate::storage::cloudfront;
+use crate::storage::{BaseUrl, BaseUrlError, Redirect, Rewrite};
 
 const IMMUTABLE_TAGS: &str = "immutabletags";
 const READ_ONLY: &str = "readonly";
+const REDIRECT: &str = "redirect";
+const REWRITE: &str = "rewrite";
 const SELECT: &str = "select";
 
 /// Factories of middleware, one set for each hook. An embedder adds its own.
@@ -53,6 +58,9 @@ impl Middlewares {
     ///
     /// | Hook | Name | Options | Middleware |
     /// |---|---|---|---|
+    /// | storage | `cloudfront` (with that feature) | `baseurl`, `privatekey`: a path, `keypairid`, `duration`, `ipfilteredby`, `awsregion`, `updatefrequency`, `iprangesurl`; times as `20m` | `CloudFront` |
+    /// | storage | `redirect` | `baseurl` | [`Redirect`] |
+    /// | storage | `rewrite` | `scheme`, `host`, `trimpathprefix` | [`Rewrite`] |
     /// | registry | `readonly` | | [`ReadOnly`] |
     /// | registry | `select` | `allow`: patterns | [`Select`] |
     /// | repository | `immutabletags` | `pattern` | [`ImmutableTags`] |
@@ -66,6 +74,22 @@ impl Middlewares {
     }
 
     fn register_builtin(&mut self) -> Result<(), BuildError> {
+        self.storage.register(REDIRECT, |options| async move {
+            let RedirectOptions { baseurl } = parse(REDIRECT, options)?;
+            let base = BaseUrl::parse(&baseurl).map_err(|error| key(REDIRECT, "baseurl", error))?;
+            Ok(Arc::new(Redirect::to(base)) as Arc<dyn StorageMiddleware>)
+        })?;
+        self.storage.register(REWRITE, |options| async move {
+            let rewrite = parse::<RewriteOptions>(REWRITE, options)?.rewrite()?;
+            Ok(Arc::new(rewrite) as Arc<dyn StorageMiddleware>)
+        })?;
+        #[cfg(feature = "cloudfront")]
+        self.storage.register(cloudfront::NAME, |options| async move {
+            let options: cloudfront::Options = parse(cloudfront::NAME, options)?;
+            let middleware =
+                options.open().await.map_err(|error| BuildError::options(cloudfront::NAME, error))?;
+            Ok(Arc::new(middleware) as Arc<dyn StorageMiddleware>)
+        })?;
         self.registry.register(READ_ONLY, |options| async move {
             let NoOptions {} = parse(READ_ONLY, options)?;
             Ok(Arc::new(ReadOnly) as Arc<dyn RegistryMiddleware>)
@@ -91,6 +115,40 @@ impl Middlewares {
 
 fn parse<T: DeserializeOwned>(name: &str, options: Options) -> Result<T, BuildError> {
     options.parse().map_err(|error| BuildError::options(name, error))
+}
+
+/// An option of `name` has a value that is of no use.
+fn key(name: &str, key: &str, error: BaseUrlError) -> BuildError {
+    BuildError::options(name, format!("{key}: {error}"))
+}
+
+/// Options of [`Redirect`].
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RedirectOptions {
+    baseurl: String,
+}
+
+/// Options of [`Rewrite`].
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RewriteOptions {
+    scheme: Option<String>,
+    host: Option<String>,
+    trimpathprefix: Option<String>,
+}
+
+impl RewriteOptions {
+    fn rewrite(self) -> Result<Rewrite, BuildError> {
+        let mut rewrite = Rewrite::new();
+        if let Some(scheme) = &self.scheme {
+            rewrite = rewrite.with_scheme(scheme).map_err(|error| key(REWRITE, "scheme", error))?;
+        }
+        if let Some(host) = &self.host {
+            rewrite = rewrite.with_host(host).map_err(|error| key(REWRITE, "host", error))?;
+        }
+        Ok(rewrite.with_trimmed_prefix(self.trimpathprefix.unwrap_or_default()))
+    }
 }
 
 /// Options of [`ReadOnly`]: none, so that a stray key stops the start.
@@ -125,7 +183,17 @@ mod tests {
     #[tokio::test]
     async fn built_ins_are_found_by_name() {
         let all = Middlewares::builtin();
-        assert_eq!(all.storage.names().count(), 0);
+        let storage: &[&str] = if cfg!(feature = "cloudfront") {
+            &["cloudfront", "redirect", "rewrite"]
+        } else {
+            &["redirect", "rewrite"]
+        };
+        assert_eq!(all.storage.names().collect::<Vec<_>>(), storage);
+        let base = options(json!({ "baseurl": "https://cdn.example.com" }));
+        assert!(all.storage.build("redirect", base).await.is_ok());
+        assert!(all.storage.build("rewrite", Options::none()).await.is_ok());
+        let all_options = json!({ "scheme": "http", "host": "cdn", "trimpathprefix": "/x" });
+        assert!(all.storage.build("rewrite", options(all_options)).await.is_ok());
         assert_eq!(all.registry.names().collect::<Vec<_>>(), ["readonly", "select"]);
         assert_eq!(all.repository.names().collect::<Vec<_>>(), ["immutabletags", "readonly"]);
         assert!(all.registry.build("readonly", Options::none()).await.is_ok());
@@ -156,6 +224,15 @@ mod tests {
             (
                 all.repository.build("readonly", options(json!({ "enabled": true }))).await.map(|_| ()),
                 "unknown field `enabled`",
+            ),
+            (all.storage.build("redirect", Options::none()).await.map(|_| ()), "missing field `baseurl`"),
+            (
+                all.storage.build("redirect", options(json!({ "baseurl": "cdn" }))).await.map(|_| ()),
+                "baseurl: no scheme specified",
+            ),
+            (
+                all.storage.build("rewrite", options(json!({ "host": "a/b" }))).await.map(|_| ()),
+                "host: is not a URL",
             ),
         ];
         for (result, expected) in cases {

@@ -6,6 +6,9 @@
 //! | Hook | Here | What it does |
 //! |---|---|---|
 //! | storage | [`InterceptStorage`] | shows an [`Interceptor`] every call |
+//! | | [`Redirect`](storage::Redirect) | sends clients to a copy of the store |
+//! | | [`Rewrite`](storage::Rewrite) | changes the URLs that the driver gives |
+//! | | `CloudFront` (feature `cloudfront`) | sends clients to CloudFront by signed URLs |
 //! | registry | [`InterceptNamespace`] | the same |
 //! | | [`ReadOnly`] | refuses every write |
 //! | | [`Select`] | shows only some of the repositories |
@@ -47,6 +50,7 @@ pub mod events;
 pub mod intercept;
 mod registry;
 mod repository;
+pub mod storage;
 #[cfg(test)]
 mod testing;
 

@@ -3,13 +3,15 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use registry_core::{
     Batch, Blob, ByteRange, CacheScope, Descriptor, DescriptorCache, Digest, Error, GlobalBlobs, ListRequest,
-    Page, PageRequest, RepositoryName, RepositoryRemover, Result, StorageDriver, StorageDriverExt,
+    Page, PageRequest, RepositoryName, RepositoryRemover, Result, Shape, StorageDriver, StorageDriverExt,
     StorageError,
 };
 
 use crate::layout;
+use crate::remembered::ManifestCache;
 
 /// The content of all repositories, with what is remembered about it.
 ///
@@ -20,13 +22,48 @@ use crate::layout;
 pub(crate) struct ContentStore {
     driver: Arc<dyn StorageDriver>,
     cache: Option<Arc<dyn DescriptorCache>>,
+    manifests: ManifestCache,
     /// Whether what is remembered is taken for an answer.
     trusting: bool,
 }
 
 impl ContentStore {
-    pub(crate) fn new(driver: Arc<dyn StorageDriver>, cache: Option<Arc<dyn DescriptorCache>>) -> Self {
-        Self { driver, cache, trusting: true }
+    pub(crate) fn new(
+        driver: Arc<dyn StorageDriver>,
+        cache: Option<Arc<dyn DescriptorCache>>,
+        manifests: ManifestCache,
+    ) -> Self {
+        Self { driver, cache, manifests, trusting: true }
+    }
+
+    /// Whether what is remembered is taken for an answer.
+    pub(crate) fn trusts(&self) -> bool {
+        self.trusting
+    }
+
+    /// The bytes of a manifest, if they are remembered.
+    pub(crate) fn manifest(&self, digest: &Digest) -> Option<Bytes> {
+        if self.trusting { self.manifests.get(digest) } else { None }
+    }
+
+    /// Remembers the bytes of a manifest.
+    pub(crate) fn remember_manifest(&self, digest: &Digest, payload: &Bytes) {
+        self.manifests.put(digest, payload);
+    }
+
+    /// Remembers that a repository shows a blob, for reads.
+    pub(crate) async fn linked(&self, repository: &RepositoryName, digest: &Digest, content: &Descriptor) {
+        if let Some(cache) = &self.cache {
+            cache.put(CacheScope::Repository(repository), digest, content).await;
+        }
+    }
+
+    /// The content of a blob that a repository was seen to show a while ago.
+    pub(crate) async fn seen(&self, repository: &RepositoryName, digest: &Digest) -> Option<Descriptor> {
+        match &self.cache {
+            Some(cache) if self.trusting => cache.get(CacheScope::Repository(repository), digest).await,
+            _ => None,
+        }
     }
 
     /// The same content, asked of the store each time.
@@ -59,8 +96,7 @@ impl ContentStore {
         }
     }
 
-    /// Tells the cache that a repository shows a blob or manifest no more. We ask the links each time; others
-    /// who keep what they know beside ours may not.
+    /// Tells the cache that a repository shows a blob or manifest no more.
     pub(crate) async fn unlinked(&self, repository: &RepositoryName, digest: &Digest) {
         if let Some(cache) = &self.cache {
             cache.remove(CacheScope::Repository(repository), digest).await;
@@ -79,6 +115,7 @@ impl ContentStore {
 
     /// Forgets content that turned out not to be there.
     pub(crate) async fn forget(&self, digest: &Digest) {
+        self.manifests.forget(digest);
         if let Some(cache) = &self.cache {
             cache.remove(CacheScope::Content, digest).await;
         }
@@ -134,8 +171,17 @@ impl GlobalBlobs for ContentStore {
         // Before, so that a process that dies in between leaves nothing remembered that is gone; and after,
         // because who asked the store in between may have remembered what it said.
         self.forget(digest).await;
-        if let Some(dir) = layout::blob_dir(digest) {
-            self.driver.delete(&dir).await?;
+        match self.driver.shape() {
+            Shape::Tree => {
+                if let Some(dir) = layout::blob_dir(digest) {
+                    self.driver.delete(&dir).await?;
+                }
+            }
+            Shape::Flat => {
+                if let Some(data) = layout::blob_data(digest) {
+                    self.driver.apply(Batch::new().remove(data)).await?;
+                }
+            }
         }
         self.forget(digest).await;
         Ok(())

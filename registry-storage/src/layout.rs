@@ -20,6 +20,8 @@
 //!     _referrers/scanned                                     revisions that have been looked at       (*)
 //! ```
 //!
+//! Beside it is `/docker/registry/_migrate/<algorithm>-<hex>`: content that a migration is writing (*).
+//!
 //! The layout is Distribution's, byte for byte: a `link` holds the digest it leads to and no newline.
 //! What is marked (*) is ours, in places that Distribution passes over: its walks skip directories that
 //! begin with `_`, and below `revisions/` it reads only files called `link`.
@@ -27,7 +29,13 @@
 //! A link in `_layers` may lead to a digest of another algorithm: Distribution keeps content that was
 //! pushed under SHA-512 under its SHA-256 digest. We keep it under the digest it was pushed with.
 
+mod files;
+
 use registry_core::{Algorithm, Digest, RepositoryName, StoragePath, Tag, UploadId};
+
+pub(crate) use files::{
+    LAYERS, MANIFESTS, REFERRERS, REVISIONS, RepositoryFile, TAGS, UPLOADS, arrival, arrivals, root,
+};
 
 const ROOT: &str = "/docker/registry/v2";
 
@@ -141,7 +149,7 @@ const FIRST_TAG: &str = "tags";
 const TAG: &str = "tag";
 
 /// What a file beside the link of a manifest says of its tags.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum TagNote {
     /// Every tag since is noted; with the first, if there was one.
     First(Option<Tag>),
@@ -169,14 +177,39 @@ pub(crate) fn tag_dir(name: &RepositoryName, tag: &Tag) -> StoragePath {
     path(format!("{}/_manifests/tags/{tag}", repository(name)))
 }
 
+/// What a tag points at, among the files of the tag.
+pub(crate) const TAG_CURRENT: &str = "current/link";
+
 /// What a tag points at.
 pub(crate) fn tag_current(name: &RepositoryName, tag: &Tag) -> StoragePath {
-    path(format!("{}/_manifests/tags/{tag}/current/link", repository(name)))
+    path(format!("{}/_manifests/tags/{tag}/{TAG_CURRENT}", repository(name)))
 }
 
 /// That a tag pointed at a manifest at some time.
 pub(crate) fn tag_index(name: &RepositoryName, tag: &Tag, digest: &Digest) -> Option<StoragePath> {
-    tag_dir(name, tag).join(&format!("index/{}/link", segments(digest)?)).ok()
+    tag_dir(name, tag).join(&tag_index_file(digest)?).ok()
+}
+
+/// The same, among the files of the tag.
+pub(crate) fn tag_index_file(digest: &Digest) -> Option<String> {
+    Some(format!("index/{}/link", segments(digest)?))
+}
+
+/// All manifests of a repository.
+pub(crate) fn all_revisions(name: &RepositoryName) -> StoragePath {
+    path(format!("{}/_manifests/revisions", repository(name)))
+}
+
+/// The link of a manifest at its place below [`all_revisions`].
+pub(crate) fn revision_name(digest: &Digest) -> Option<String> {
+    Some(format!("{}/link", segments(digest)?))
+}
+
+/// The inverse of [`revision_name`]; `None` for any other file, and for digests that are not computed here.
+pub(crate) fn parse_revision_name(name: &str) -> Option<Digest> {
+    let (algorithm, encoded) = name.strip_suffix("/link")?.split_once('/')?;
+    let digest = Digest::parse(&format!("{}:{encoded}", Algorithm::from_name(algorithm)?)).ok()?;
+    Some(digest)
 }
 
 /// The upload sessions of a repository.

@@ -5,6 +5,7 @@
 //! - [`StorageNamespace`] implements [`Namespace`](registry_core::Namespace) over any driver, in the
 //!   layout of CNCF Distribution (drawn in `src/layout.rs`): a store of either is served by the other.
 //! - [`UploadPurge`] removes upload sessions whose clients never came back.
+//! - [`Migration`] copies a store into another.
 //! - [`MemoryCache`] remembers what is known about content.
 //!
 //! This crate knows neither HTTP nor policy. A manifest that refers to missing content is stored here;
@@ -28,14 +29,17 @@ mod cache;
 mod catalog;
 mod descriptors;
 mod drivers;
+mod flat;
 mod global;
 mod layout;
 mod link;
 mod locks;
 mod manifests;
+mod migrate;
 mod namespace;
 mod purge;
 mod referrers;
+mod remembered;
 mod repository;
 mod tagged;
 mod tags;
@@ -46,5 +50,9 @@ pub use cache::MemoryCache;
 #[cfg(any(feature = "s3", feature = "gcs", feature = "azure"))]
 pub use drivers::bucket;
 pub use drivers::{FilesystemDriver, MemoryDriver, builtin_drivers};
+pub use migrate::{
+    Migration, MigrationKind, MigrationNote, MigrationProgress, MigrationReport, MigrationStage,
+    MigrationTally,
+};
 pub use namespace::{StorageNamespace, StorageNamespaceBuilder};
 pub use purge::{PurgeReport, StaleUpload, UploadPurge};

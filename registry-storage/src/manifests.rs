@@ -1,5 +1,7 @@
 //! The manifests of one repository.
 
+pub(crate) mod flat;
+
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -11,8 +13,10 @@ use registry_core::{
     manifest::{TypeInBytes, detect_media_type},
 };
 
+use crate::global::ContentStore;
 use crate::namespace::Shared;
 use crate::referrers::Referrers;
+use crate::remembered::Followed;
 use crate::{layout, link, tagged};
 
 /// What a manifest of Docker's first format is served as. The store holds it without signatures.
@@ -27,11 +31,18 @@ pub(crate) const READ_LIMIT: u64 = 4 * Manifest::MAX_LEN as u64;
 pub(crate) struct Manifests {
     shared: Arc<Shared>,
     name: RepositoryName,
+    content: ContentStore,
+    followed: Arc<Followed>,
 }
 
 impl Manifests {
-    pub(crate) fn new(shared: Arc<Shared>, name: RepositoryName) -> Self {
-        Self { shared, name }
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        name: RepositoryName,
+        content: ContentStore,
+        followed: Arc<Followed>,
+    ) -> Self {
+        Self { shared, name, content, followed }
     }
 
     fn unknown(&self, digest: &Digest) -> Error {
@@ -40,6 +51,9 @@ impl Manifests {
 
     /// The content that a revision of this repository leads to.
     async fn payload(&self, digest: &Digest) -> Result<Bytes> {
+        if self.shared.flat() {
+            return self.payload_at_once(digest).await;
+        }
         let path = layout::revision_link(&self.name, digest).ok_or_else(|| self.unknown(digest))?;
         let target = link::read(self.shared.driver.as_ref(), &path).await?;
         let target = target.ok_or_else(|| self.unknown(digest))?;
@@ -47,24 +61,29 @@ impl Manifests {
         let payload = self.shared.driver.get_if_present(&data, READ_LIMIT).await?;
         payload.ok_or_else(|| self.unknown(digest))
     }
+}
 
-    /// The type of a stored manifest. What it says itself counts; where it says nothing, what it was
-    /// pushed as, if that was not what its form suggests.
-    pub(crate) async fn media_type(&self, digest: &Digest, payload: &[u8]) -> Result<MediaType> {
-        let in_bytes = TypeInBytes::of(payload);
-        if let TypeInBytes::Stated(media_type) = in_bytes {
-            return Ok(media_type);
-        }
-        if let Some(path) = layout::revision_media_type(&self.name, digest)
-            && let Some(content) = link::small(self.shared.driver.as_ref(), &path, layout::LINK_LIMIT).await?
-            && let Some(media_type) = std::str::from_utf8(&content).ok().and_then(|t| t.parse().ok())
-        {
-            return Ok(media_type);
-        }
-        match in_bytes.media_type() {
-            Some(media_type) => Ok(media_type),
-            None => Ok(MediaType::parse(DOCKER_SCHEMA_1)?),
-        }
+/// The type of a stored manifest. What it says itself counts; where it says nothing, what it was pushed as,
+/// if that was not what its form suggests.
+pub(crate) async fn media_type(
+    shared: &Shared,
+    name: &RepositoryName,
+    digest: &Digest,
+    payload: &[u8],
+) -> Result<MediaType> {
+    let in_bytes = TypeInBytes::of(payload);
+    if let TypeInBytes::Stated(media_type) = in_bytes {
+        return Ok(media_type);
+    }
+    if let Some(path) = layout::revision_media_type(name, digest)
+        && let Some(content) = link::small(shared.driver.as_ref(), &path, layout::LINK_LIMIT).await?
+        && let Some(media_type) = std::str::from_utf8(&content).ok().and_then(|t| t.parse().ok())
+    {
+        return Ok(media_type);
+    }
+    match in_bytes.media_type() {
+        Some(media_type) => Ok(media_type),
+        None => Ok(MediaType::parse(DOCKER_SCHEMA_1)?),
     }
 }
 
@@ -76,7 +95,7 @@ impl ManifestStore for Manifests {
 
     async fn get(&self, digest: &Digest) -> Result<Manifest> {
         let payload = self.payload(digest).await?;
-        let media_type = self.media_type(digest, &payload).await?;
+        let media_type = media_type(&self.shared, &self.name, digest, &payload).await?;
         Ok(Manifest::from_stored(media_type, digest.clone(), payload))
     }
 
@@ -92,7 +111,10 @@ impl ManifestStore for Manifests {
             && let Some(path) = layout::revision_media_type(name, digest)
         {
             // The type of the last push counts, so that of an earlier one may have to go.
-            batch = if detect_media_type(manifest.payload()).as_ref() == Some(manifest.media_type()) {
+            let detected = detect_media_type(manifest.payload()).as_ref() == Some(manifest.media_type());
+            batch = if detected && self.shared.flat() {
+                batch.remove(path)
+            } else if detected {
                 batch.delete(path)
             } else {
                 batch.put(path, Bytes::copy_from_slice(manifest.media_type().as_str().as_bytes()))
@@ -103,6 +125,10 @@ impl ManifestStore for Manifests {
         {
             let referrer = document.referrer_descriptor(manifest.descriptor());
             batch = batch.put(path, crate::referrers::encode(&referrer)?);
+        }
+        if self.shared.flat() {
+            self.publish(manifest, batch, &options.tags).await?;
+            return Ok(manifest.descriptor());
         }
         let _shared = self.shared.locks.share(name).await;
         let notes = tagged::notes(&self.shared, name, digest, &options.tags).await?;
@@ -124,6 +150,9 @@ impl ManifestStore for Manifests {
         self.shared.check_deletes()?;
         let dir = layout::revision_dir(&self.name, digest).ok_or_else(|| self.unknown(digest))?;
         let link = layout::revision_link(&self.name, digest).ok_or_else(|| self.unknown(digest))?;
+        if self.shared.flat() {
+            return self.withdraw(digest, link).await;
+        }
         let _alone = self.shared.locks.alone(&self.name).await;
         if !self.shared.driver.exists(&link).await? {
             return Err(self.unknown(digest));
@@ -139,6 +168,9 @@ impl ManifestStore for Manifests {
 
     async fn list(&self, page: &PageRequest) -> Result<Page<Digest>> {
         let after = page.after.as_deref().map(Digest::parse).transpose()?;
+        if self.shared.flat() {
+            return flat::list(&self.shared, &self.name, after.as_ref(), page.limit).await;
+        }
         let mut digests = Vec::new();
         for algorithm in Algorithm::ALL {
             let mut after = match &after {

@@ -5,14 +5,15 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use http::Method;
 use registry_core::{
-    BlobDescriptors, BlobDescriptorsLayer, DescriptorCache, Error, GlobalBlobs, Namespace, Page, PageRequest,
-    Repository, RepositoryName, RepositoryRemover, RequestContext, Result, Shape, StorageDriver,
+    BlobDescriptors, BlobDescriptorsLayer, DescriptorCache, Digest, Error, GlobalBlobs, Namespace, Page,
+    PageRequest, Repository, RepositoryName, RepositoryRemover, RequestContext, Result, Shape, StorageDriver,
 };
 
 use crate::descriptors::LinkedDescriptors;
 use crate::global::{ContentStore, DirectoryRemover};
 use crate::locks::RepositoryLocks;
 use crate::referrers::Scans;
+use crate::remembered::{Arrival, Arrivals, ManifestCache};
 use crate::repository::StorageRepository;
 use crate::tickets::Tickets;
 
@@ -35,12 +36,33 @@ pub(crate) struct Shared {
     pub(crate) scans: Scans,
     pub(crate) locks: RepositoryLocks,
     pub(crate) tickets: Tickets,
+    pub(crate) arrivals: Arrivals,
 }
 
 impl Shared {
     /// Whether the store is a long row of names, and each call a round trip.
     pub(crate) fn flat(&self) -> bool {
         self.driver.shape() == Shape::Flat
+    }
+
+    /// Whether it is remembered from one request to the next which blobs a repository has: where asking is
+    /// dear, and nobody else has a say in it.
+    pub(crate) fn remembers_links(&self) -> bool {
+        self.flat() && self.layer.is_none()
+    }
+
+    /// Remembers that a blob was put into a repository.
+    pub(crate) async fn linked(&self, name: &RepositoryName, digest: &Digest, arrival: Arrival) {
+        if self.remembers_links() {
+            self.content.linked(name, digest, &arrival.content).await;
+            self.arrivals.put(name, digest, arrival);
+        }
+    }
+
+    /// Forgets that a blob or manifest is in a repository.
+    pub(crate) async fn unlinked(&self, name: &RepositoryName, digest: &Digest) {
+        self.arrivals.forget(name, digest);
+        self.content.unlinked(name, digest).await;
     }
 
     /// # Errors
@@ -59,9 +81,8 @@ impl Shared {
         self: &Arc<Self>,
         cx: &Arc<RequestContext>,
         name: &RepositoryName,
+        content: ContentStore,
     ) -> Arc<dyn BlobDescriptors> {
-        let reads = cx.method.as_ref().is_some_and(Method::is_safe);
-        let content = if reads { self.content.clone() } else { self.content.deciding() };
         let linked = Arc::new(LinkedDescriptors::new(Arc::clone(self), content.clone(), name.clone()));
         match &self.layer {
             Some(layer) => {
@@ -83,6 +104,7 @@ pub struct StorageNamespaceBuilder {
     redirects: bool,
     read_only: bool,
     tag_concurrency: usize,
+    manifest_bytes: u64,
 }
 
 impl StorageNamespaceBuilder {
@@ -92,6 +114,14 @@ impl StorageNamespaceBuilder {
     #[must_use]
     pub fn descriptor_cache(mut self, cache: Option<Arc<dyn DescriptorCache>>) -> Self {
         self.cache = cache;
+        self
+    }
+
+    /// How many bytes of manifests are kept in memory, where the store is [flat](Shape::Flat); 16 MiB unless
+    /// said otherwise, 0 for none. Whether a repository has a manifest is asked of the store all the same.
+    #[must_use]
+    pub fn manifest_cache(mut self, bytes: u64) -> Self {
+        self.manifest_bytes = bytes;
         self
     }
 
@@ -134,8 +164,10 @@ impl StorageNamespaceBuilder {
 
     /// The namespace. Asks the store nothing.
     pub fn build(self) -> StorageNamespace {
+        let flat = self.driver.shape() == Shape::Flat;
+        let manifests = ManifestCache::new(if flat { self.manifest_bytes } else { 0 });
         let shared = Shared {
-            content: ContentStore::new(Arc::clone(&self.driver), self.cache),
+            content: ContentStore::new(Arc::clone(&self.driver), self.cache, manifests),
             driver: self.driver,
             layer: self.layer,
             deletes: self.deletes,
@@ -145,6 +177,7 @@ impl StorageNamespaceBuilder {
             scans: Scans::default(),
             locks: RepositoryLocks::default(),
             tickets: Tickets::default(),
+            arrivals: Arrivals::default(),
         };
         StorageNamespace { shared: Arc::new(shared) }
     }
@@ -161,6 +194,7 @@ impl StorageNamespace {
             redirects: true,
             read_only: false,
             tag_concurrency: std::thread::available_parallelism().map_or(4, usize::from).max(8),
+            manifest_bytes: ManifestCache::DEFAULT_BYTES,
         }
     }
 }
@@ -172,8 +206,10 @@ impl Namespace for StorageNamespace {
         cx: &Arc<RequestContext>,
         name: &RepositoryName,
     ) -> Result<Arc<dyn Repository>> {
-        let descriptors = self.shared.descriptors(cx, name);
-        Ok(Arc::new(StorageRepository::new(Arc::clone(&self.shared), name.clone(), descriptors)))
+        let reads = cx.method.as_ref().is_some_and(Method::is_safe);
+        let content = if reads { self.shared.content.clone() } else { self.shared.content.deciding() };
+        let descriptors = self.shared.descriptors(cx, name, content.clone());
+        Ok(Arc::new(StorageRepository::new(Arc::clone(&self.shared), name.clone(), descriptors, content)))
     }
 
     async fn repositories(&self, _: &RequestContext, page: &PageRequest) -> Result<Page<RepositoryName>> {

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use registry_core::{
-    ListRequest, RepositoryName, Result, StorageDriver, StorageDriverExt, StorageError, UploadId, WriteMode,
+    ListRequest, Metadata, RepositoryName, Result, Shape, StorageDriver, StorageDriverExt, StorageError,
+    StoragePath, UploadId, WriteMode,
 };
 
 use crate::catalog::Walk;
@@ -67,6 +68,8 @@ pub struct PurgeReport {
     pub bytes: u64,
     /// Sessions that are old enough and could not be removed; each was logged.
     pub failed: u64,
+    /// Uploads in parts that a bucket kept and that belonged to no session any more.
+    pub swept: u64,
 }
 
 impl UploadPurge {
@@ -89,9 +92,17 @@ impl UploadPurge {
     /// until then stays removed.
     pub async fn run(&self) -> Result<PurgeReport> {
         let mut report = PurgeReport::default();
-        let mut walk = Walk::after(None);
-        while let Some(repository) = walk.next(self.driver.as_ref()).await? {
+        let flat = self.driver.shape() == Shape::Flat;
+        let mut walk = Walk::after(self.driver.as_ref(), None);
+        while let Some(repository) = walk.next().await? {
+            if flat && !walk.has(&repository, &layout::uploads(&repository)).await? {
+                continue;
+            }
             self.repository(&repository, &mut report).await?;
+        }
+        // Last: what sessions have begun ends with them.
+        if let Some(before) = SystemTime::now().checked_sub(self.age) {
+            report.swept = self.driver.sweep(before, self.dry_run).await?;
         }
         Ok(report)
     }
@@ -132,14 +143,27 @@ impl UploadPurge {
         let modified = match data.into_iter().chain(started).map(|file| file.modified).max() {
             Some(modified) => modified,
             // Neither bytes nor a beginning: what a cancelled upload leaves in Distribution's stores.
-            None => match self.driver.stat_if_present(&layout::upload_dir(name, &id)).await? {
-                Some(dir) => dir.modified,
+            None => match self.left_over(&layout::upload_dir(name, &id)).await? {
+                Some(left) => left.modified,
                 None => return Ok(None),
             },
         };
         // A time in the future is that of another clock; it is not old.
         let old = modified.elapsed().is_ok_and(|age| age >= self.age);
         Ok(old.then(|| StaleUpload { repository: name.clone(), id, modified, size }))
+    }
+
+    /// What says how old the directory of a session is that has neither bytes nor a beginning.
+    async fn left_over(&self, dir: &StoragePath) -> Result<Option<Metadata>> {
+        if self.driver.shape() == Shape::Tree {
+            return Ok(self.driver.stat_if_present(dir).await?);
+        }
+        // There are no directories: one of the files in it.
+        let found = self.driver.list(dir, &ListRequest::recursive(1)).await?;
+        match found.entries.first() {
+            Some(file) => Ok(self.driver.stat_if_present(&dir.join(&file.name)?).await?),
+            None => Ok(None),
+        }
     }
 
     /// Removes a session unless somebody holds it or has written to it since it was looked at.
@@ -154,8 +178,10 @@ impl UploadPurge {
         }
         // Whoever has the data open holds the session, in whatever process.
         let data = layout::upload_data(repository, id);
+        // In a bucket the bytes of a session are not all in what was looked at.
+        let flat = self.driver.shape() == Shape::Flat;
         let held = match self.driver.writer(&data, WriteMode::Append).await {
-            Ok(file) if file.size() == *size => Some(file),
+            Ok(file) if flat || file.size() == *size => Some(file),
             Ok(_) | Err(StorageError::Busy { .. }) => return Ok(false),
             Err(error) if error.is_not_found() => None,
             Err(error) => return Err(error),

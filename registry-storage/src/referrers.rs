@@ -23,9 +23,9 @@ use registry_core::{
 use tokio::time::Instant;
 use tracing::Instrument;
 
-use crate::manifests::{Manifests, READ_LIMIT};
+use crate::manifests::{self, READ_LIMIT};
 use crate::namespace::Shared;
-use crate::{layout, link};
+use crate::{flat, layout, link};
 
 /// How long a scan holds. What another registry pushes into the same store is found after it.
 const SCAN_HOLDS: Duration = Duration::from_secs(60);
@@ -103,8 +103,14 @@ impl Referrers {
         referrers.retain(|referrer| filter.matches(referrer));
         let in_memory = referrers.len();
         while page.limit > 0 && referrers.len() - in_memory <= page.limit {
-            let request = ListRequest::children(page.limit + 1).after(after.take());
-            let found = self.shared.driver.list(&dir, &request).await?;
+            // Where there are no directories, this is a listing of files whatever it is called; and a call
+            // gives so many of them at once.
+            let limit = page.limit + 1;
+            let request = match self.shared.flat() {
+                true => ListRequest::recursive(limit),
+                false => ListRequest::children(limit),
+            };
+            let found = self.shared.driver.list(&dir, &request.after(after.take())).await?;
             after = found.entries.last().map(|entry| entry.name.clone());
             let digests = found.entries.iter().filter_map(|entry| layout::parse_referrer_name(&entry.name));
             let read: Vec<Option<Descriptor>> = stream::iter(digests.collect::<Vec<_>>())
@@ -155,15 +161,35 @@ impl Referrers {
         }
     }
 
+    /// The same where each question is a round trip: all are asked at once.
+    async fn has_revision_at_once(&self, digest: &Digest) -> Result<bool> {
+        let driver = &self.shared.driver;
+        let (Some(revision), Some(data)) =
+            (layout::revision_link(&self.name, digest), layout::blob_data(digest))
+        else {
+            return Ok(false);
+        };
+        let (target, there) = futures::join!(link::read(driver.as_ref(), &revision), driver.exists(&data));
+        match target? {
+            Some(target) if target == *digest => Ok(there?),
+            Some(_) => self.has_revision(digest).await,
+            None => Ok(false),
+        }
+    }
+
     /// An entry, if its manifest is in the repository.
     async fn entry(&self, subject: &Digest, digest: Digest) -> Result<Option<Descriptor>> {
         let Some(path) = layout::referrer(&self.name, subject, &digest) else { return Ok(None) };
-        if !self.has_revision(&digest).await? {
-            return Ok(None);
-        }
-        let Some(content) = link::small(self.shared.driver.as_ref(), &path, ENTRY_LIMIT).await? else {
-            return Ok(None);
+        let entry = link::small(self.shared.driver.as_ref(), &path, ENTRY_LIMIT);
+        let content = if self.shared.flat() {
+            let (present, content) = futures::join!(self.has_revision_at_once(&digest), entry);
+            present?.then_some(content?).flatten()
+        } else if self.has_revision(&digest).await? {
+            entry.await?
+        } else {
+            None
         };
+        let Some(content) = content else { return Ok(None) };
         match serde_json::from_slice(&content) {
             Ok(descriptor) => Ok(Some(descriptor)),
             Err(error) => {
@@ -238,6 +264,18 @@ impl Referrers {
     /// Every revision of the repository, in order.
     async fn revisions(&self) -> Result<BTreeSet<Digest>> {
         let mut digests = BTreeSet::new();
+        if self.shared.flat() {
+            let mut after = None;
+            loop {
+                let page =
+                    manifests::flat::list(&self.shared, &self.name, after.as_ref(), flat::PAGE).await?;
+                after = page.items.last().filter(|_| page.more).cloned();
+                digests.extend(page.items);
+                if after.is_none() {
+                    return Ok(digests);
+                }
+            }
+        }
         for algorithm in Algorithm::ALL {
             let dir = layout::revisions(&self.name, algorithm);
             for entry in self.shared.driver.list_all(&dir, ListMode::Children).await? {
@@ -257,8 +295,7 @@ impl Referrers {
         };
         let Ok(document) = ManifestDocument::parse(&payload) else { return Ok(None) };
         let Some(subject) = document.subject_digest() else { return Ok(None) };
-        let manifests = Manifests::new(Arc::clone(&self.shared), self.name.clone());
-        let media_type = manifests.media_type(&digest, &payload).await?;
+        let media_type = manifests::media_type(&self.shared, &self.name, &digest, &payload).await?;
         let descriptor = Manifest::from_stored(media_type, digest, payload).descriptor();
         Ok(Some(Referrer { subject, descriptor: document.referrer_descriptor(descriptor) }))
     }

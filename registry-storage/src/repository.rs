@@ -5,8 +5,10 @@ use std::sync::Arc;
 use registry_core::{BlobDescriptors, BlobStore, ManifestStore, Repository, RepositoryName, TagStore};
 
 use crate::blobs::Blobs;
+use crate::global::ContentStore;
 use crate::manifests::Manifests;
 use crate::namespace::Shared;
+use crate::remembered::Followed;
 use crate::tags::Tags;
 
 /// A repository of a store, for one request.
@@ -15,6 +17,8 @@ pub(crate) struct StorageRepository {
     shared: Arc<Shared>,
     name: RepositoryName,
     descriptors: Arc<dyn BlobDescriptors>,
+    content: ContentStore,
+    followed: Arc<Followed>,
 }
 
 impl StorageRepository {
@@ -22,8 +26,9 @@ impl StorageRepository {
         shared: Arc<Shared>,
         name: RepositoryName,
         descriptors: Arc<dyn BlobDescriptors>,
+        content: ContentStore,
     ) -> Self {
-        Self { shared, name, descriptors }
+        Self { shared, name, descriptors, content, followed: Arc::default() }
     }
 }
 
@@ -33,14 +38,16 @@ impl Repository for StorageRepository {
     }
 
     fn blobs(&self) -> Arc<dyn BlobStore> {
-        Arc::new(Blobs::new(Arc::clone(&self.shared), self.name.clone(), Arc::clone(&self.descriptors)))
+        let descriptors = Arc::clone(&self.descriptors);
+        Arc::new(Blobs::new(Arc::clone(&self.shared), self.name.clone(), descriptors, self.content.clone()))
     }
 
     fn manifests(&self) -> Arc<dyn ManifestStore> {
-        Arc::new(Manifests::new(Arc::clone(&self.shared), self.name.clone()))
+        let followed = Arc::clone(&self.followed);
+        Arc::new(Manifests::new(Arc::clone(&self.shared), self.name.clone(), self.content.clone(), followed))
     }
 
     fn tags(&self) -> Arc<dyn TagStore> {
-        Arc::new(Tags::new(Arc::clone(&self.shared), self.name.clone()))
+        Arc::new(Tags::new(Arc::clone(&self.shared), self.name.clone(), Arc::clone(&self.followed)))
     }
 }

@@ -10,6 +10,11 @@
 //! written after the link; later tags add theirs before they are set. Distribution notes nothing, but it
 //! writes the link anew with every push of a manifest, and every tag it sets comes with one: a link
 //! that is younger than the beginning of its notes has been in other hands, and all tags are read.
+//!
+//! A [flat](registry_core::Shape::Flat) store needs no notes: one listing shows what every tag ever pointed
+//! at, and only the tags that it names are read (see [`history`]).
+
+pub(crate) mod history;
 
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
@@ -43,7 +48,16 @@ pub(crate) async fn notes(
 }
 
 /// Adds the note that `tag` may point at a manifest, which is in the repository.
-pub(crate) fn note(batch: Batch, name: &RepositoryName, digest: &Digest, tag: &Tag) -> Batch {
+pub(crate) fn note(
+    shared: &Shared,
+    batch: Batch,
+    name: &RepositoryName,
+    digest: &Digest,
+    tag: &Tag,
+) -> Batch {
+    if shared.flat() {
+        return batch;
+    }
     match layout::revision_tag(name, digest, tag) {
         Some(note) => batch.put(note, Bytes::new()),
         None => batch,
@@ -52,6 +66,10 @@ pub(crate) fn note(batch: Batch, name: &RepositoryName, digest: &Digest, tag: &T
 
 /// The tags that point at a manifest, in byte order.
 pub(crate) async fn lookup(shared: &Shared, name: &RepositoryName, target: &Digest) -> Result<Vec<Tag>> {
+    if shared.flat() {
+        let past = history::of(shared, name, target).await?;
+        return pointing(shared, name, target, past.tags.into_iter().map(|past| past.tag).collect()).await;
+    }
     match noted(shared, name, target).await? {
         Some(tags) => pointing(shared, name, target, tags).await,
         None => {
@@ -105,7 +123,7 @@ async fn noted(shared: &Shared, name: &RepositoryName, target: &Digest) -> Resul
 }
 
 /// Those of `tags` that point at a manifest now.
-async fn pointing(
+pub(crate) async fn pointing(
     shared: &Shared,
     name: &RepositoryName,
     target: &Digest,

@@ -5,23 +5,27 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use futures::{StreamExt, TryStreamExt, stream};
 use registry_core::{
-    Batch, Descriptor, Digest, Error, Page, PageRequest, Reference, RepositoryName, Result, StorageDriverExt,
-    StorageError, Tag, TagExpect, TagStore,
+    Batch, Descriptor, Digest, Error, ListRequest, Page, PageRequest, Reference, RepositoryName, Result,
+    StorageDriverExt, StorageError, Tag, TagExpect, TagStore,
 };
+use tracing::Instrument;
 
+use crate::flat::Names;
 use crate::namespace::Shared;
-use crate::{layout, link, tagged};
+use crate::remembered::Followed;
+use crate::{flat, layout, link, tagged};
 
 /// The tags of a repository.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Tags {
     shared: Arc<Shared>,
     name: RepositoryName,
+    followed: Arc<Followed>,
 }
 
 impl Tags {
-    pub(crate) fn new(shared: Arc<Shared>, name: RepositoryName) -> Self {
-        Self { shared, name }
+    pub(crate) fn new(shared: Arc<Shared>, name: RepositoryName, followed: Arc<Followed>) -> Self {
+        Self { shared, name, followed }
     }
 
     fn unknown(&self, tag: &Tag) -> Error {
@@ -39,19 +43,87 @@ impl Tags {
     }
 
     /// # Errors
-    /// [`Error::NameUnknown`] unless a manifest was stored here at some time.
+    /// [`Error::NameUnknown`] unless a manifest was stored here at some time. A bucket does not remember the last one
+    /// that was deleted: there, a repository that still has a blob is known, as it is to Distribution.
     async fn check_known(&self) -> Result<()> {
-        if self.shared.driver.exists(&layout::manifests(&self.name)).await? {
-            return Ok(());
+        let (driver, dir) = (&self.shared.driver, layout::manifests(&self.name));
+        let known = if self.shared.flat() {
+            let one = ListRequest::recursive(1);
+            !driver.list(&dir, &one).await?.entries.is_empty()
+                || !driver.list(&layout::layers(&self.name), &one).await?.entries.is_empty()
+        } else {
+            driver.exists(&dir).await?
+        };
+        known.then_some(()).ok_or_else(|| Error::NameUnknown { repository: self.name.clone() })
+    }
+
+    /// Tags after `after`, one more than `limit` if there are so many. One listing shows which there are and
+    /// which of them are set; what a tag pointed at before is jumped over.
+    async fn list_flat(&self, after: Option<String>, limit: usize) -> Result<Vec<Tag>> {
+        let driver = self.shared.driver.as_ref();
+        let mut names = Names::below(layout::tags(&self.name));
+        let (mut tags, mut after) = (Vec::new(), after);
+        while tags.len() <= limit
+            && let Some(child) = names.child(driver, "", after.as_deref()).await?
+        {
+            if let Ok(tag) = Tag::parse(&child)
+                && names.has(driver, &format!("{child}/{}", layout::TAG_CURRENT)).await?
+            {
+                tags.push(tag);
+            }
+            after = Some(child);
         }
-        Err(Error::NameUnknown { repository: self.name.clone() })
+        Ok(tags)
+    }
+
+    /// Removes a tag, with what it pointed at before. Its files are listed, which says whether it is there.
+    async fn delete_flat(&self, tag: &Tag) -> Result<()> {
+        let driver = &self.shared.driver;
+        let dir = layout::tag_dir(&self.name, tag);
+        let found = driver.list(&dir, &ListRequest::recursive(flat::PAGE)).await?;
+        if found.entries.first().is_none_or(|first| first.name != layout::TAG_CURRENT) {
+            return Err(self.unknown(tag));
+        }
+        let mut batch = Batch::new();
+        for entry in &found.entries {
+            batch = batch.remove(dir.join(&entry.name)?);
+        }
+        if found.more {
+            batch = batch.then().delete(dir);
+        }
+        let (this, tag) = (self.clone(), tag.clone());
+        let delete = async move {
+            let deleted = this.shared.driver.apply(batch).await;
+            if deleted.is_err()
+                && let Err(error) = this.index_again(&tag).await
+            {
+                tracing::warn!(repository = %this.name, %tag, %error, "a tag that was deleted in part may have lost its index");
+            }
+            deleted
+        };
+        // A task of its own, so that it is put in order also if the client goes away.
+        let task = tokio::spawn(delete.in_current_span());
+        Ok(task.await.map_err(|error| Error::internal("deleting a tag", error))??)
+    }
+
+    /// Sees to it that a tag which is still there has its index: without it, it would be left behind when its
+    /// manifest is deleted.
+    async fn index_again(&self, tag: &Tag) -> Result<()> {
+        if let Some(target) = self.current(tag).await?
+            && let Some(index) = layout::tag_index(&self.name, tag, &target)
+        {
+            self.shared.driver.put(&index, link::content(&target)).await?;
+        }
+        Ok(())
     }
 }
 
 #[async_trait]
 impl TagStore for Tags {
     async fn get(&self, tag: &Tag) -> Result<Digest> {
-        self.current(tag).await?.ok_or_else(|| self.unknown(tag))
+        let target = self.current(tag).await?.ok_or_else(|| self.unknown(tag))?;
+        self.followed.put(&target);
+        Ok(target)
     }
 
     async fn set(&self, tag: &Tag, target: &Descriptor, expect: TagExpect) -> Result<()> {
@@ -60,7 +132,7 @@ impl TagStore for Tags {
         let current = layout::tag_current(&self.name, tag);
         let content = link::content(&target.digest);
         let batch = Batch::new().put(index, content.clone());
-        let batch = tagged::note(batch, &self.name, &target.digest, tag).then();
+        let batch = tagged::note(&self.shared, batch, &self.name, &target.digest, tag).then();
         let batch = match expect {
             TagExpect::Any => batch.put(current, content),
             TagExpect::Absent => batch.create(current, content),
@@ -75,14 +147,25 @@ impl TagStore for Tags {
         }
         match self.shared.driver.apply(batch).await {
             Err(StorageError::AlreadyExists { .. }) if expect == TagExpect::Absent => {
-                Err(Error::TagExists { repository: self.name.clone(), tag: tag.clone() })
+                return Err(Error::TagExists { repository: self.name.clone(), tag: tag.clone() });
             }
-            result => Ok(result?),
+            result => result?,
         }
+        if self.shared.flat() && !self.shared.driver.exists(&manifest).await? {
+            // Another process has deleted the manifest meanwhile, as if this had come first.
+            if self.current(tag).await?.as_ref() == Some(&target.digest) {
+                self.shared.driver.apply(Batch::new().remove(layout::tag_current(&self.name, tag))).await?;
+            }
+            return Err(self.unknown(tag));
+        }
+        Ok(())
     }
 
     async fn delete(&self, tag: &Tag) -> Result<()> {
         self.shared.check_deletes()?;
+        if self.shared.flat() {
+            return self.delete_flat(tag).await;
+        }
         if self.if_present(tag.clone()).await?.is_none() {
             return Err(self.unknown(tag));
         }
@@ -93,6 +176,13 @@ impl TagStore for Tags {
         if page.limit == 0 {
             self.check_known().await?;
             return Ok(Page::default());
+        }
+        if self.shared.flat() {
+            let tags = self.list_flat(page.after.clone(), page.limit).await?;
+            if tags.is_empty() {
+                self.check_known().await?;
+            }
+            return Ok(Page::cut(tags, page.limit));
         }
         let mut after = page.after.clone();
         let mut tags = Vec::new();

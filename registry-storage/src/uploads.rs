@@ -7,30 +7,26 @@
 //! Where each call is a round trip, what a session needs to go on is in its [`tickets`](crate::tickets) as
 //! long as it goes well, and in the store when it does not.
 
-use std::num::NonZeroU64;
+mod session;
+
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use async_trait::async_trait;
 use bytes::Bytes;
 use futures::TryStreamExt;
 use registry_core::{
-    Algorithm, Batch, BlobDescriptors, BlobWriter, Change, Descriptor, Digest, Digester, Durability, Error,
-    FileWriter, PutMode, RepositoryName, Result, StorageDriverExt, StorageError, UploadId, UploadStatus,
-    WriteMode,
+    Algorithm, Batch, BlobDescriptors, BlobWriter, Change, Digester, Durability, Error, FileWriter, PutMode,
+    RepositoryName, Result, StorageDriverExt, StorageError, UploadId, UploadStatus, WriteMode,
 };
-use tracing::Instrument;
 use uuid::Uuid;
 
+use self::session::{Hashing, Session};
 use crate::namespace::Shared;
 use crate::tickets::{Files, Ticket};
 use crate::{layout, link};
 
 /// The most bytes that a saved state of a digest may have.
 const STATE_LIMIT: u64 = 4096;
-
-/// How much of the beginning of a session is kept until it is clear which digest to compute.
-const HOLD_BYTES: u64 = 64 * 1024;
 
 /// The upload sessions of one repository.
 #[derive(Debug, Clone)]
@@ -43,6 +39,15 @@ pub(crate) struct Uploads {
 fn relaxed(batch: Batch, path: registry_core::StoragePath, content: impl Into<Bytes>) -> Batch {
     let put = Change::Put { path, content: content.into(), mode: PutMode::Overwrite };
     batch.step(put, Durability::Relaxed)
+}
+
+/// Where nobody can be kept from opening a session twice, whoever finishes second learns it only then.
+fn overtaken(error: StorageError, id: &UploadId) -> Error {
+    match error {
+        // What is gone from under a session was finished by somebody else.
+        StorageError::Busy { .. } | StorageError::NotFound { .. } => Error::UploadBusy { id: id.clone() },
+        error => error.into(),
+    }
 }
 
 impl Uploads {
@@ -74,12 +79,15 @@ impl Uploads {
         let data = layout::upload_data(&self.name, &id);
         let file = self.shared.driver.writer(&data, WriteMode::Truncate).await?;
         let hashing = Hashing::known(digester);
-        Ok(Box::new(Session { uploads: self, id, started_at, file, hashing, wrote: false, files }))
+        Ok(Box::new(Session::new(self, id, started_at, file, hashing, files)))
     }
 
     /// Goes on with a session.
     pub(crate) async fn resume(self, id: &UploadId, ticket: Option<&str>) -> Result<Box<dyn BlobWriter>> {
-        if let Some(ticket) = self.shared.tickets.newest(id, ticket) {
+        let newest = self.shared.tickets.newest(id, ticket);
+        // The ticket that a session begins with is as good at its end. Only here it is known to be the last.
+        let known = |ticket: &Ticket| ticket.size > 0 || self.shared.tickets.knows(id);
+        if let Some(ticket) = newest.filter(known) {
             return self.resume_with(id, ticket).await;
         }
         let started_at = self.started_at(id).await?;
@@ -89,21 +97,13 @@ impl Uploads {
             size => self.restore(id, size).await?.map_or(Hashing::Unread, Hashing::known),
         };
         let files = Files::Unknown;
-        Ok(Box::new(Session {
-            uploads: self,
-            id: id.clone(),
-            started_at,
-            file,
-            hashing,
-            wrote: false,
-            files,
-        }))
+        Ok(Box::new(Session::new(self, id.clone(), started_at, file, hashing, files)))
     }
 
     /// Goes on with a session that need not be looked for.
     async fn resume_with(self, id: &UploadId, ticket: Ticket) -> Result<Box<dyn BlobWriter>> {
-        if ticket.size == 0 && !self.shared.tickets.knows(id) {
-            // Nothing of it is in the store but the record, and that may be gone.
+        if !self.shared.tickets.knows(id) {
+            // A ticket outlives its session, which may have ended in another process.
             self.started_at(id).await?;
         }
         let file = self.open_as(id, WriteMode::Continue(ticket.file.clone())).await?;
@@ -116,15 +116,7 @@ impl Uploads {
             (_, None) => Hashing::Unread,
         };
         let (started_at, files) = (ticket.started_at(), ticket.files);
-        Ok(Box::new(Session {
-            uploads: self,
-            id: id.clone(),
-            started_at,
-            file,
-            hashing,
-            wrote: false,
-            files,
-        }))
+        Ok(Box::new(Session::new(self, id.clone(), started_at, file, hashing, files)))
     }
 
     /// How far a session has come.
@@ -142,6 +134,18 @@ impl Uploads {
         let size = newest.as_ref().map_or(in_store, |ticket| ticket.size);
         let ticket = newest.map(|ticket| ticket.encode());
         Ok(UploadStatus { id: id.clone(), size, started_at, ticket })
+    }
+
+    /// The error for a request that went on from `since` bytes, where somebody else had gone on before.
+    async fn misplaced(&self, id: &UploadId, since: u64) -> Error {
+        self.shared.tickets.forget(id);
+        match self.clone().status(id, None).await {
+            Ok(status) if status.size != since => {
+                Error::UploadOffset { id: id.clone(), expected: status.size, actual: since }
+            }
+            Ok(_) => Error::UploadBusy { id: id.clone() },
+            Err(error) => error,
+        }
     }
 
     fn unknown(&self, id: &UploadId) -> Error {
@@ -210,218 +214,5 @@ impl Uploads {
             digester.update(&piece);
         }
         Ok(digester)
-    }
-}
-
-/// A session that is held.
-#[derive(Debug)]
-struct Session {
-    uploads: Uploads,
-    id: UploadId,
-    started_at: SystemTime,
-    file: Box<dyn FileWriter>,
-    hashing: Hashing,
-    wrote: bool,
-    files: Files,
-}
-
-/// The digest of all bytes so far.
-#[derive(Debug)]
-enum Hashing {
-    Known(Box<Digester>),
-    /// All bytes so far, which are few. Which digest to compute of them is in the store; but a session is
-    /// most often ended by the request that brings the first bytes, and that names its digest. Where it is
-    /// known without asking the store, it is at hand.
-    Undecided {
-        held: Vec<Bytes>,
-        otherwise: Option<Box<Digester>>,
-    },
-    /// The bytes of an earlier request would have to be read.
-    Unread,
-}
-
-impl Hashing {
-    fn known(digester: Digester) -> Self {
-        Self::Known(Box::new(digester))
-    }
-
-    fn digester(&self) -> Option<&Digester> {
-        match self {
-            Self::Known(digester) => Some(digester),
-            Self::Undecided { .. } | Self::Unread => None,
-        }
-    }
-}
-
-#[async_trait]
-impl BlobWriter for Session {
-    fn id(&self) -> &UploadId {
-        &self.id
-    }
-
-    fn size(&self) -> u64 {
-        self.file.size()
-    }
-
-    fn started_at(&self) -> SystemTime {
-        self.started_at
-    }
-
-    fn min_chunk_size(&self) -> Option<NonZeroU64> {
-        None
-    }
-
-    fn expect(&mut self, digest: &Digest) {
-        if let Some(path) = layout::blob_data(digest) {
-            self.file.destined_for(&path);
-        }
-    }
-
-    async fn write(&mut self, data: Bytes) -> Result<()> {
-        if data.is_empty() {
-            return Ok(());
-        }
-        self.wrote = true;
-        match &mut self.hashing {
-            Hashing::Known(digester) => digester.update(&data),
-            Hashing::Undecided { held, .. } => {
-                held.push(data.clone());
-                if self.file.size() + data.len() as u64 > HOLD_BYTES {
-                    self.decide(None).await?;
-                }
-            }
-            Hashing::Unread => {}
-        }
-        Ok(self.file.write(data).await?)
-    }
-
-    async fn close(self: Box<Self>) -> Result<u64> {
-        let size = self.size();
-        if !self.wrote {
-            // Nothing is acknowledged that was not before.
-            return Ok(size);
-        }
-        let mut session = *self;
-        session.decide(None).await?;
-        let Self { uploads, id, file, hashing, .. } = session;
-        file.close().await?;
-        uploads.shared.tickets.forget(&id);
-        uploads.save(&id, hashing, size).await?;
-        Ok(size)
-    }
-
-    async fn detach(self: Box<Self>) -> Result<UploadStatus> {
-        let (id, size, started_at) = (self.id.clone(), self.size(), self.started_at);
-        let mut status = UploadStatus { id, size, started_at, ticket: None };
-        if !self.uploads.shared.flat() {
-            self.close().await?;
-            return Ok(status);
-        }
-        let mut session = *self;
-        session.decide(None).await?;
-        let Self { uploads, id, file, hashing, files, wrote, .. } = session;
-        let detached = file.detach().await?;
-        match detached.ticket {
-            Some(file) => {
-                let ticket = Ticket::new(started_at, size, hashing.digester(), file, files);
-                status.ticket = Some(ticket.encode());
-                uploads.shared.tickets.remember(&id, ticket);
-            }
-            None => {
-                uploads.shared.tickets.forget(&id);
-                if wrote {
-                    uploads.save(&id, hashing, size).await?;
-                }
-            }
-        }
-        Ok(status)
-    }
-
-    async fn commit(self: Box<Self>, expected: &Digest) -> Result<Descriptor> {
-        let expected = expected.clone();
-        // A task of its own: a client that goes away does not cut it in half.
-        let task = tokio::spawn(self.finish(expected).in_current_span());
-        task.await.map_err(|error| Error::internal("committing an upload", error))?
-    }
-
-    async fn cancel(self: Box<Self>) -> Result<()> {
-        let Self { uploads, id, file, .. } = *self;
-        uploads.shared.tickets.forget(&id);
-        file.cancel().await?;
-        let dir = layout::upload_dir(&uploads.name, &id);
-        let delete = Batch::new().step(Change::Delete { path: dir }, Durability::Relaxed);
-        Ok(uploads.shared.driver.apply(delete).await?)
-    }
-}
-
-impl Session {
-    /// Begins the digest of a session of which no bytes were there, if that has not been done: with the
-    /// algorithm that its last request asks for, or else with the one that its first one did.
-    async fn decide(&mut self, algorithm: Option<Algorithm>) -> Result<()> {
-        let Hashing::Undecided { held, otherwise } = &mut self.hashing else { return Ok(()) };
-        let (held, otherwise) = (std::mem::take(held), otherwise.take());
-        let digester = match (algorithm, otherwise) {
-            (Some(algorithm), _) => Some(Digester::new(algorithm)),
-            (None, Some(digester)) => Some(*digester),
-            (None, None) => self.uploads.restore(&self.id, 0).await?,
-        };
-        self.hashing = digester.map_or(Hashing::Unread, |mut digester| {
-            held.iter().for_each(|data| digester.update(data));
-            Hashing::known(digester)
-        });
-        Ok(())
-    }
-
-    async fn finish(mut self: Box<Self>, expected: Digest) -> Result<Descriptor> {
-        let Some(algorithm) = expected.algorithm() else {
-            self.close().await?;
-            return Err(Error::DigestUnsupported { digest: expected });
-        };
-        let size = self.size();
-        self.decide(Some(algorithm)).await?;
-        let digester = match std::mem::replace(&mut self.hashing, Hashing::Unread) {
-            Hashing::Known(digester) if digester.algorithm() == algorithm => *digester,
-            _ => {
-                // Let go of the session so that all bytes are in the store, and take it again.
-                self.file.close().await?;
-                let digester = self.uploads.rehash(&self.id, algorithm).await?;
-                self.file = self.uploads.open(&self.id).await?;
-                if self.file.size() != size || digester.bytes_hashed() != size {
-                    return Err(Error::UploadBusy { id: self.id });
-                }
-                digester
-            }
-        };
-        let actual = digester.finish();
-        if actual != expected {
-            self.cancel().await?;
-            return Err(Error::DigestMismatch { expected, actual: Some(actual) });
-        }
-        let Self { uploads, id, file, files, .. } = *self;
-        let Uploads { shared, name, descriptors } = uploads;
-        shared.tickets.forget(&id);
-        let unsupported = || Error::DigestUnsupported { digest: expected.clone() };
-        let target = layout::blob_data(&expected).ok_or_else(unsupported)?;
-        let link_path = layout::layer_link(&name, &expected).ok_or_else(unsupported)?;
-        let descriptor = Descriptor::blob(expected.clone(), size);
-        // The link first: until the content is there it counts as none, and a commit that was cut short
-        // between the two finds its bytes where they were when it is asked for again.
-        let linked_here = shared.layer.is_none();
-        let mut batch = Batch::new();
-        if linked_here {
-            batch = batch.put(link_path, link::content(&expected)).then();
-        }
-        // Content that is there already is replaced all the same: it may be what a crash left of it.
-        let batch = batch.rename(layout::upload_data(&name, &id), target);
-        let session = match files {
-            Files::Record if shared.flat() => Change::Remove { path: layout::upload_started_at(&name, &id) },
-            _ => Change::Delete { path: layout::upload_dir(&name, &id) },
-        };
-        file.commit(batch.then().step(session, Durability::Relaxed)).await?;
-        shared.content.remember(&descriptor).await;
-        if !linked_here {
-            descriptors.set(&expected, &descriptor).await?;
-        }
-        Ok(descriptor)
     }
 }

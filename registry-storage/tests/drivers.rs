@@ -18,4 +18,7 @@ async fn filesystem() -> (Arc<dyn StorageDriver>, tempfile::TempDir) {
 }
 
 registry_conformance::driver_tests!(inmemory_driver, memory());
+registry_conformance::driver_tests!(flat_driver, async {
+    (Arc::new(MemoryDriver::flat()) as Arc<dyn StorageDriver>, ())
+});
 registry_conformance::driver_tests!(filesystem_driver, filesystem());

@@ -22,4 +22,9 @@ registry_conformance::fault_tests!(
     async { (Arc::new(MemoryDriver::new()) as Arc<dyn StorageDriver>, ()) },
     over
 );
+registry_conformance::fault_tests!(
+    faults_over_a_flat_store,
+    async { (Arc::new(MemoryDriver::flat()) as Arc<dyn StorageDriver>, ()) },
+    over
+);
 registry_conformance::fault_tests!(faults_over_the_filesystem, filesystem(), over);

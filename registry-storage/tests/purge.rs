@@ -9,9 +9,10 @@ use std::time::{Duration, SystemTime};
 
 use registry_conformance::faults::{Call, Fault, FaultyDriver};
 use registry_core::{
-    Namespace, RepositoryName, RequestContext, StartUpload, StorageDriver, UploadId, UploadStart,
+    Batch, ListMode, Namespace, RepositoryName, RequestContext, StartUpload, StorageDriver, StorageDriverExt,
+    StoragePath, UploadId, UploadStart,
 };
-use registry_storage::{FilesystemDriver, StorageNamespace, UploadPurge};
+use registry_storage::{FilesystemDriver, MemoryDriver, StorageNamespace, UploadPurge};
 
 const AGE: Duration = Duration::from_secs(3600);
 
@@ -144,4 +145,41 @@ async fn one_that_cannot_be_removed_does_not_keep_the_others() {
     assert_eq!((report.removed, report.failed), (2, 1));
     assert_eq!(dirs.iter().filter(|dir| dir.exists()).count(), 1);
     assert_eq!(store.purge().run().await.unwrap().removed, 1, "the next run removes it");
+}
+
+/// In a bucket a session may have no bytes yet, and what is in a repository is jumped over.
+#[tokio::test]
+async fn sessions_in_a_flat_store_go_too() {
+    let store = MemoryDriver::flat();
+    let driver = Arc::new(FaultyDriver::new(Arc::new(store.clone())));
+    let root = StoragePath::parse("/docker/registry/v2/repositories").unwrap();
+    let file = |name: &str| root.join(name).unwrap();
+    let mut batch = Batch::new();
+    for repository in ["a", "a-b", "a/b", "team/app"] {
+        for n in 0..1200 {
+            batch = batch.put(file(&format!("{repository}/_layers/sha256/{n:04}/link")), "");
+        }
+        batch = batch.put(file(&format!("{repository}/_manifests/revisions/sha256/00/link")), "");
+    }
+    for name in
+        ["a/_uploads/1/startedat", "a-b/_uploads/2/startedat", "a-b/_uploads/2/data", "a/b/_uploads/3/data"]
+    {
+        batch = batch.put(file(name), "2001-01-01T00:00:00Z");
+    }
+    batch = batch.put(file("team/app/_uploads/4/hashstates/sha256/0"), "state");
+    store.apply(batch).await.unwrap();
+
+    let shared = Arc::clone(&driver) as Arc<dyn StorageDriver>;
+    let young = UploadPurge::new(Arc::clone(&shared), AGE).run().await.unwrap();
+    assert_eq!((young.seen, young.removed), (4, 0));
+    let before = driver.faults().calls();
+    let dry = UploadPurge::new(Arc::clone(&shared), Duration::ZERO).dry_run(true).run().await.unwrap();
+    assert_eq!((dry.seen, dry.removed, dry.bytes), (4, 4, 40));
+    let calls = driver.faults().calls() - before;
+    assert!(calls < 40, "{calls} calls for 4 repositories and 4 sessions");
+    let report = UploadPurge::new(shared, Duration::ZERO).run().await.unwrap();
+    assert_eq!((report.removed, report.failed), (4, 0));
+    let left = store.list_all(&root, ListMode::Recursive).await.unwrap();
+    assert_eq!(left.len(), 4 * 1201);
+    assert!(left.iter().all(|entry| !entry.name.contains("_uploads")));
 }

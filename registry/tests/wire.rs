@@ -24,6 +24,17 @@ registry_conformance::wire_tests!(memory_driver, async {
     (service(memory(), HttpOptions::default()).await, ())
 });
 
+registry_conformance::wire_tests!(flat_driver, async {
+    let builder = Registry::builder(MemoryDriver::flat());
+    (service(builder, HttpOptions::default()).await, ())
+});
+
+registry_conformance::wire_tests!(flat_driver_with_a_cache, async {
+    let cache = Arc::new(MemoryCache::default());
+    let builder = Registry::builder(MemoryDriver::flat()).descriptor_cache(Some(cache));
+    (service(builder, HttpOptions::default()).await, ())
+});
+
 registry_conformance::wire_tests!(filesystem_driver, async {
     let dir = tempfile::tempdir().expect("a temporary directory can be made");
     let builder = Registry::builder(FilesystemDriver::new(dir.path()));

@@ -37,6 +37,7 @@ use std::io;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -245,6 +246,10 @@ impl StorageDriver for LogDriver {
 
     async fn redirect_url(&self, _: &StoragePath, _: &RedirectHint) -> Result<Option<Uri>, StorageError> {
         Ok(None)
+    }
+
+    async fn sweep(&self, _: SystemTime, _: bool) -> Result<u64, StorageError> {
+        Ok(0)
     }
 
     fn object_key(&self, _: &StoragePath) -> Option<String> {

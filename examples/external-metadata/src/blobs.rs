@@ -10,7 +10,9 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
+use http::Method;
 use registry::core::{
     Blob, BlobBody, BlobStore, BlobWriter, ByteStream, Descriptor, Digest, Error, GetBlob, Result,
     StartUpload, UploadId, UploadStart, UploadStatus, verify_stream,
@@ -111,6 +113,11 @@ impl BlobStore for Blobs {
         match self.inner.get(digest, options.clone()).await {
             Err(Error::BlobUnknown { .. }) => {}
             answer => return answer,
+        }
+        if options.redirect.as_ref().is_some_and(|hint| hint.method == Method::HEAD) {
+            // Nobody wants the bytes, so none are fetched.
+            let descriptor = self.stat(digest).await?;
+            return Ok(Blob { descriptor, range: 0..0, body: BlobBody::Bytes(Bytes::new()) });
         }
         let pulled = self.pull(digest).await?;
         let (size, mut stream) = pulled.ok_or_else(|| self.scope.blob_unknown(digest))?;

@@ -1,7 +1,8 @@
 //! What the configuration says about the store, by what a driver is asked.
 
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -9,8 +10,8 @@ use http::{Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt, Full};
 use registry::auth::Anonymous;
 use registry::core::{
-    Batch, ByteRange, Content, FileWriter, ListPage, ListRequest, Metadata, RedirectHint, Shape, StorageError,
-    StoragePath, WriteMode,
+    Batch, ByteRange, Content, FileWriter, ListPage, ListRequest, Metadata, RedirectHint, Shape,
+    StorageError, StoragePath, WriteMode,
 };
 use tower::ServiceExt;
 
@@ -73,14 +74,19 @@ impl StorageDriver for Slow {
     async fn redirect_url(
         &self,
         path: &StoragePath,
-        _hint: &RedirectHint,
+        hint: &RedirectHint,
     ) -> Result<Option<Uri>, StorageError> {
-        let url = format!("https://objects.example{path}");
+        let seconds = hint.expires_in.map_or(0, |time| time.as_secs());
+        let url = format!("https://objects.example{path}?expires={seconds}");
         Ok(Some(url.parse().unwrap()))
     }
 
+    async fn sweep(&self, before: SystemTime, dry_run: bool) -> Result<u64, StorageError> {
+        self.files.sweep(before, dry_run).await
+    }
+
     fn object_key(&self, path: &StoragePath) -> Option<String> {
-        self.files.object_key(path)
+        Some(format!("images{path}"))
     }
 }
 
@@ -90,7 +96,9 @@ async fn registry(storage: &str) -> (RegistryService, Arc<Slow>) {
     let config = load(&text, "c.yml", Vec::new(), Strictness::Usual).unwrap().config;
     let driver = Arc::new(Slow::default());
     let below = Arc::<Slow>::clone(&driver);
-    let assembly = over(below, &config, Arc::new(Anonymous), None, None).await.unwrap();
+    let assembly = over((below as Arc<dyn StorageDriver>).into(), &config, Arc::new(Anonymous), None, None)
+        .await
+        .unwrap();
     (assembly.service, driver)
 }
 
@@ -126,6 +134,116 @@ async fn redirect_disable_keeps_clients_away_from_the_storage() {
             redirected,
             "{storage}"
         );
+    }
+}
+
+/// Pushes a blob of nothing.
+async fn push(service: &RegistryService) {
+    let pushed = ask(service, "POST", &format!("/v2/a/blobs/uploads/?digest={EMPTY}"), "").await;
+    assert_eq!(pushed.status(), StatusCode::CREATED);
+}
+
+/// Where a client at that address is sent to, if it is.
+async fn sent(service: &RegistryService, method: &str, client: &str) -> Option<String> {
+    let client: SocketAddr = format!("{client}:5").parse().unwrap();
+    let request = Request::builder().method(method).uri(format!("/v2/a/blobs/{EMPTY}")).extension(client);
+    let answer = service.clone().oneshot(request.body(Full::new(Bytes::new())).unwrap()).await.unwrap();
+    answer.headers().get("location").map(|url| url.to_str().unwrap().to_owned())
+}
+
+#[tokio::test(start_paused = true)]
+async fn redirects_are_for_whom_the_configuration_says() {
+    let (inside, outside) = ("10.1.2.3", "192.0.2.1");
+    for (redirect, method, client, expected) in [
+        ("", "GET", inside, true),
+        ("", "HEAD", inside, true),
+        ("methods: [GET]", "GET", inside, true),
+        ("methods: [GET]", "HEAD", inside, false),
+        ("methods: [HEAD]", "GET", inside, false),
+        ("networks: [10.0.0.0/8]", "GET", inside, true),
+        ("networks: [10.0.0.0/8]", "GET", outside, false),
+        ("exceptnetworks: [10.0.0.0/8]", "GET", inside, false),
+        ("exceptnetworks: [10.0.0.0/8]", "GET", outside, true),
+        ("minsize: 1", "GET", outside, false),
+        ("disable: true, networks: [10.0.0.0/8]", "GET", inside, false),
+    ] {
+        let (service, _) = registry(&format!("redirect: {{{redirect}}}")).await;
+        push(&service).await;
+        assert_eq!(sent(&service, method, client).await.is_some(), expected, "{redirect} {method} {client}");
+    }
+    for (redirect, seconds) in [("", "1200"), ("expiry: 5m", "300")] {
+        let (service, _) = registry(&format!("redirect: {{{redirect}}}")).await;
+        push(&service).await;
+        let url = sent(&service, "GET", inside).await.unwrap();
+        assert!(url.ends_with(&format!("?expires={seconds}")), "{redirect}: {url}");
+    }
+}
+
+/// The registry of these storage middleware over a bucket, or why there is none.
+async fn with_middleware(middleware: &str) -> Result<RegistryService, StartError> {
+    let storage = "storage: {s3: {region: eu-north-1, bucket: images}}";
+    let text = format!("version: 0.1\n{storage}\nmiddleware: {{storage: [{middleware}]}}\n");
+    let config = load(&text, "c.yml", Vec::new(), Strictness::Usual).unwrap().config;
+    let assembly = over(
+        (Arc::new(Slow::default()) as Arc<dyn StorageDriver>).into(),
+        &config,
+        Arc::new(Anonymous),
+        None,
+        None,
+    )
+    .await?;
+    Ok(assembly.service)
+}
+
+#[tokio::test]
+async fn configured_storage_middleware_decides_where_clients_are_sent() {
+    let directory = tempfile::tempdir().unwrap();
+    let key = directory.path().join("key.pem");
+    std::fs::write(&key, rcgen::KeyPair::generate().unwrap().serialize_pem()).unwrap();
+    let cloudfront = format!(
+        "{{name: cloudfront, options: {{baseurl: d111.cloudfront.net, privatekey: {}, keypairid: K1}}}}",
+        key.display()
+    );
+    let file = "/docker/registry/v2/blobs/sha256/e3/e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855/data";
+    let rewrite = "{name: rewrite, options: {host: clients.example, trimpathprefix: /docker}}";
+    let redirect = "{name: redirect, options: {baseurl: http://cdn.example/x}}";
+    for (middleware, expected) in [
+        (String::new(), format!("https://objects.example{file}?expires=1200")),
+        (redirect.to_owned(), format!("http://cdn.example/x{file}")),
+        (rewrite.to_owned(), format!("https://clients.example{}?expires=1200", &file["/docker".len()..])),
+        (format!("{rewrite}, {redirect}"), format!("http://cdn.example/x{file}")),
+        (format!("{redirect}, {rewrite}"), format!("http://clients.example/x{file}")),
+        (cloudfront.clone(), format!("https://d111.cloudfront.net/images{file}?Expires=")),
+        (format!("{cloudfront}, {rewrite}"), format!("https://clients.example/images{file}?Expires=")),
+    ] {
+        let service = with_middleware(&middleware).await.unwrap();
+        push(&service).await;
+        let url = sent(&service, "GET", "192.0.2.1").await.unwrap();
+        assert!(url.starts_with(&expected), "{middleware}\n{url}\n{expected}");
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_cannot_sign_stops_the_start() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        std::fs::write(directory.path().join(name), text).unwrap();
+        directory.path().join(name)
+    };
+    for (path, expected) in [
+        (directory.path().join("missing.pem"), "failed to read privatekey file: No such file"),
+        (file("empty.pem", ""), "there is no private key in it"),
+        (
+            file("cut.pem", "-----BEGIN RSA PRIVATE KEY-----\nMIIE\n-----END RSA PRIVATE KEY-----\n"),
+            "failed to decode the private key",
+        ),
+    ] {
+        let options = format!("baseurl: x, privatekey: {}, keypairid: K1", path.display());
+        let error =
+            with_middleware(&format!("{{name: cloudfront, options: {{{options}}}}}")).await.unwrap_err();
+        let begins = format!("middleware.storage[0].options.privatekey: {}: ", path.display());
+        let error = error.to_string();
+        assert!(error.starts_with(&begins) && error.contains(expected), "{error}");
     }
 }
 

@@ -25,8 +25,13 @@ impl Progress {
         Self { output, terminal, dirty: false }
     }
 
+    /// Whether the line is on a terminal.
+    pub(crate) fn is_terminal(&self) -> bool {
+        self.terminal
+    }
+
     /// Something new begins.
-    pub(super) fn phase(&mut self, text: &str) {
+    pub(crate) fn phase(&mut self, text: &str) {
         match self.terminal {
             true => self.update(text),
             false => self.write(&format!("{text}\n")),
@@ -34,7 +39,7 @@ impl Progress {
     }
 
     /// It has come this far.
-    pub(super) fn update(&mut self, text: &str) {
+    pub(crate) fn update(&mut self, text: &str) {
         if self.terminal {
             self.dirty = true;
             self.write(&format!("\r\x1b[K{text}"));

@@ -25,6 +25,24 @@ pub(crate) fn size(text: &str) -> Result<u64, String> {
         .ok_or_else(|| "not a size such as 64MiB or 4KiB".to_owned())
 }
 
+/// Writes a number of bytes with three digits that count: `512 B`, `64 MiB`, `1.25 GiB`.
+pub(crate) fn size_text(bytes: u64) -> String {
+    const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
+    if bytes < 1024 {
+        return format!("{bytes} B");
+    }
+    let mut value = bytes as f64 / 1024.0;
+    let mut unit = 0;
+    while value >= 1023.5 && unit + 1 < UNITS.len() {
+        value /= 1024.0;
+        unit += 1;
+    }
+    let digits = if value < 9.995 { 2 } else { usize::from(value < 99.95) };
+    let text = format!("{value:.digits$}");
+    let text = if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
+    format!("{text} {}", UNITS[unit])
+}
+
 /// Reads `3s`, `500ms`, `1.5s` or `2m`; at most an hour.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let (number, unit) = split(text);
@@ -68,6 +86,24 @@ mod tests {
             ("99999999999GiB", None),
         ] {
             assert_eq!(size(text).ok(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn sizes_are_written_with_three_digits() {
+        for (bytes, expected) in [
+            (0, "0 B"),
+            (1023, "1023 B"),
+            (1024, "1 KiB"),
+            (64 << 20, "64 MiB"),
+            (5 << 28, "1.25 GiB"),
+            (1000 << 20, "1000 MiB"),
+            ((1 << 30) - 1, "1 GiB"),
+            (12_345_678, "11.8 MiB"),
+            (123_456_789, "118 MiB"),
+            (u64::MAX, "16384 PiB"),
+        ] {
+            assert_eq!(size_text(bytes), expected);
         }
     }
 

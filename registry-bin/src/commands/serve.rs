@@ -83,10 +83,11 @@ async fn run(
     reloads.extend(of_access);
     let watch = Watch::new(reloads);
     let inherited = Listener::inherited()?;
-    let Assembly { service, driver, notifier, redis, metrics } =
+    let Assembly { service, driver, answers, notifier, redis, metrics } =
         assemble(config, controller, audit, telemetry.as_ref()).await?;
+    let store = observe::Watched { driver: Arc::clone(&driver), answers };
     let watchers =
-        observe::start(config, &driver, notifier.clone(), redis, metrics, telemetry, stops.clone()).await?;
+        observe::start(config, store, notifier.clone(), redis, metrics, telemetry, stops.clone()).await?;
     let service = watchers.around(TokenEndpoint::new(service, issuer));
     let listener = match inherited {
         Some(listener) => {
@@ -158,6 +159,7 @@ fn describe(config: &Config, built_in: bool) {
     let store = match &config.storage.driver {
         Driver::Filesystem { root, .. } => format!("files in {}", absolute(root).display()),
         Driver::InMemory => "memory, gone when the process ends".to_owned(),
+        Driver::Bucket(bucket) => bucket.describe(),
     };
     info!("storage: {store}");
     let addresses: Vec<String> = config.http.addrs.iter().map(ToString::to_string).collect();

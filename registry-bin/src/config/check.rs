@@ -125,12 +125,16 @@ impl<'p> Checker<'p> {
                 }
                 None => self.expect(node, "a section", path, quiet),
             },
-            Kind::Text | Kind::Word(_) | Kind::Flag | Kind::Number | Kind::Duration | Kind::Plain => {
-                match node.as_scalar() {
-                    Some(_) => {}
-                    None => self.expect(node, "a single value", path, quiet),
-                }
-            }
+            Kind::Text
+            | Kind::Word(_)
+            | Kind::Flag
+            | Kind::Switch
+            | Kind::Number
+            | Kind::Duration
+            | Kind::Plain => match node.as_scalar() {
+                Some(_) => {}
+                None => self.expect(node, "a single value", path, quiet),
+            },
             Kind::Any | Kind::Inline => {}
         }
     }
@@ -181,7 +185,6 @@ fn asking(entry: &Entry, kind: Kind, asks: Asks) -> Option<(Origin, String)> {
     let node = &entry.value;
     let here = || Some((entry.origin.clone(), String::new()));
     match asks {
-        Asks::Always => here(),
         Asks::Filled => {
             if node.is_blank() {
                 None

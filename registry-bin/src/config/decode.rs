@@ -5,6 +5,7 @@ mod debug;
 mod health;
 mod http;
 mod log;
+mod middleware;
 mod notifications;
 mod redis;
 mod storage;
@@ -26,6 +27,7 @@ pub(crate) fn decode(root: &Map, problems: &Problems) -> Option<Config> {
     version(&reader, problems);
     let log = log::log(&reader);
     let storage = storage::storage(&reader, problems);
+    let storage_middleware = middleware::storage(&reader.section("middleware"), storage.as_ref());
     let auth = auth::auth(&reader.section("auth"), problems);
     let http = http::http(&reader.section("http"));
     if let Some(http) = &http {
@@ -41,6 +43,7 @@ pub(crate) fn decode(root: &Map, problems: &Problems) -> Option<Config> {
     Some(Config {
         log,
         storage: storage?,
+        storage_middleware,
         auth: auth?,
         http: http?,
         debug,

@@ -5,8 +5,10 @@ mod debug;
 mod health;
 mod http;
 mod log;
+mod middleware;
 mod notifications;
 mod redis;
+mod storage;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -22,14 +24,18 @@ pub(crate) use self::http::{
     Tls, TlsVersion,
 };
 pub(crate) use self::log::{Formatter, Level, Log, MailHook, Severity};
+pub(crate) use self::middleware::{CloudFront, Redirects, StorageMiddleware};
 pub(crate) use self::notifications::{Endpoint, EventFormat, Notifications};
 pub(crate) use self::redis::DescriptorCache;
+pub(crate) use self::storage::Bucket;
 
 /// Everything the file and the environment decide.
 #[derive(Debug, Clone)]
 pub(crate) struct Config {
     pub(crate) log: Log,
     pub(crate) storage: Storage,
+    /// `middleware.storage`, without what is disabled; the last is outermost.
+    pub(crate) storage_middleware: Vec<StorageMiddleware>,
     pub(crate) auth: Auth,
     pub(crate) http: Http,
     pub(crate) debug: Debug,
@@ -49,14 +55,19 @@ pub(crate) struct Config {
 pub(crate) struct Storage {
     pub(crate) driver: Driver,
     pub(crate) delete_enabled: bool,
-    /// Whether blobs may be served by redirecting to the storage.
-    pub(crate) redirect: bool,
+    pub(crate) redirects: Redirects,
     pub(crate) descriptor_cache: Option<DescriptorCache>,
     pub(crate) read_only: bool,
     /// `None` leaves unfinished uploads where they are.
     pub(crate) upload_purging: Option<UploadPurging>,
     /// Tags read at the same time; `None` leaves it to the store.
     pub(crate) tag_concurrency: Option<usize>,
+    /// How many processes share the store; at least 1.
+    #[cfg_attr(
+        not(any(feature = "s3", feature = "gcs", feature = "azure")),
+        allow(dead_code, reason = "only buckets are tried out")
+    )]
+    pub(crate) replicas: usize,
 }
 
 /// The storage driver and its options.
@@ -70,6 +81,8 @@ pub(crate) enum Driver {
     },
     /// Memory of the process; gone when it ends.
     InMemory,
+    /// A bucket of a service.
+    Bucket(Box<Bucket>),
 }
 
 /// `storage.maintenance.uploadpurging`

@@ -210,7 +210,7 @@ fn parse(
             }
         }
         Kind::Any => Some(as_yaml().unwrap_or_else(|_| Node::text(origin.clone(), trimmed))),
-        Kind::Flag | Kind::Number | Kind::Duration | Kind::Plain => match as_yaml() {
+        Kind::Flag | Kind::Switch | Kind::Number | Kind::Duration | Kind::Plain => match as_yaml() {
             Ok(node) => Some(node),
             Err(_) => Some(word(origin, trimmed)),
         },

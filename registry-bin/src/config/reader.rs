@@ -104,6 +104,21 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// True or false in a section that the original leaves untyped: also as text, as Go reads it.
+    #[cfg(any(feature = "s3", feature = "gcs", feature = "azure"))]
+    pub(crate) fn switch(&self, key: &str) -> Option<bool> {
+        let scalar = self.scalar(key)?;
+        let value = scalar::boolean(&scalar.text).or(match scalar.text.as_str() {
+            "1" | "t" | "T" => Some(true),
+            "0" | "f" | "F" => Some(false),
+            _ => None,
+        });
+        if value.is_none() {
+            self.fail(key, format!("expected true or false, found {:?}", scalar.text));
+        }
+        value
+    }
+
     /// A whole number. Sections that the original leaves untyped also take it in quotes: `quoted`.
     pub(crate) fn number(&self, key: &str, quoted: bool) -> Option<i64> {
         let scalar = self.scalar(key)?;

@@ -31,6 +31,8 @@ pub(crate) enum Kind {
     Word(&'static [&'static str]),
     /// True or false.
     Flag,
+    /// True or false, also as text: a section that the original leaves untyped.
+    Switch,
     /// A whole number.
     Number,
     /// Time with a unit, or a number of nanoseconds.
@@ -54,7 +56,16 @@ pub(crate) enum Kind {
 impl Kind {
     /// Whether it is a single value, of which it is known what it means.
     pub(crate) fn is_single(self) -> bool {
-        matches!(self, Self::Text | Self::Word(_) | Self::Flag | Self::Number | Self::Duration | Self::Plain)
+        matches!(
+            self,
+            Self::Text
+                | Self::Word(_)
+                | Self::Flag
+                | Self::Switch
+                | Self::Number
+                | Self::Duration
+                | Self::Plain
+        )
     }
 }
 
@@ -78,8 +89,6 @@ pub(crate) enum Status {
 /// When an unsupported key asks for something that would not happen.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Asks {
-    /// Whenever it is there.
-    Always,
     /// When it holds anything but blanks.
     Filled,
     /// When there is a list entry without `disabled: true`.
@@ -106,7 +115,7 @@ pub(crate) fn find<'k>(keys: &'k [Key], name: &str) -> Option<&'k Key> {
 }
 
 /// The reserved names in `storage`; all other keys there are drivers.
-const STORAGE_SETTINGS: [&str; 5] = ["maintenance", "cache", "delete", "redirect", "tag"];
+const STORAGE_SETTINGS: [&str; 6] = ["maintenance", "cache", "delete", "redirect", "tag", "replicas"];
 
 /// What a key of the `storage` section is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -144,6 +153,11 @@ const fn word(name: &'static str, words: &'static [&'static str]) -> Key {
 /// Supported boolean.
 const fn flag(name: &'static str) -> Key {
     key(name, Kind::Flag, Status::Supported)
+}
+
+/// Supported boolean, also as text.
+const fn switch(name: &'static str) -> Key {
+    key(name, Kind::Switch, Status::Supported)
 }
 
 /// Supported number.

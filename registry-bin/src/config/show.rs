@@ -12,9 +12,11 @@ use super::{duration, scalar};
 const MASK: &str = "********";
 
 /// Old keys, and the ones that they set if those are not there.
-const ALIASES: [(&[&str], &[&str]); 2] = [
+const ALIASES: [(&[&str], &[&str]); 4] = [
     (&["loglevel"], &["log", "level"]),
     (&["storage", "cache", "layerinfo"], &["storage", "cache", "blobdescriptor"]),
+    (&["storage", "azure", "copy_status_poll_max_retry"], &["storage", "azure", "max_retries"]),
+    (&["storage", "azure", "copy_status_poll_delay"], &["storage", "azure", "retry_delay"]),
 ];
 
 /// The configuration in force.
@@ -150,9 +152,7 @@ fn of_kind(node: &Node, kind: Kind) -> Option<Item> {
             Some(Item::List(items.iter().filter_map(|node| of_kind(node, *item)).collect()))
         }
         (Kind::Section(keys), Value::Null) => Some(of_section(node, section(&Map::default(), keys, false))),
-        (Kind::Flag | Kind::Number | Kind::Duration | Kind::Plain | Kind::Text | Kind::Word(_), _) => {
-            single(node, kind)
-        }
+        (kind, _) if kind.is_single() => single(node, kind),
         _ => any(node, false),
     }
 }
@@ -165,7 +165,7 @@ fn single(node: &Node, kind: Kind) -> Option<Item> {
     let scalar = node.as_scalar()?;
     let text = without_password(&scalar.text);
     let value = match kind {
-        Kind::Flag | Kind::Number | Kind::Plain => decode::json(node),
+        Kind::Flag | Kind::Switch | Kind::Number | Kind::Plain => decode::json(node),
         _ => text.clone().into(),
     };
     let source = Source::Given(node.origin.clone());
@@ -174,7 +174,7 @@ fn single(node: &Node, kind: Kind) -> Option<Item> {
 
 fn default_of(kind: Kind, default: &str) -> Leaf {
     let value = match kind {
-        Kind::Flag => scalar::boolean(default).map(Into::into),
+        Kind::Flag | Kind::Switch => scalar::boolean(default).map(Into::into),
         Kind::Number => scalar::integer(default).map(Into::into),
         _ => None,
     };

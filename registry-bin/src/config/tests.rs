@@ -2,11 +2,14 @@
 
 mod accepted;
 mod auth;
+#[cfg(all(feature = "s3", feature = "gcs", feature = "azure"))]
+mod buckets;
 mod environment;
 mod health;
 mod hooks;
 mod http;
 mod issuer;
+mod middleware;
 mod mistakes;
 mod notifications;
 mod oidc;

@@ -12,7 +12,7 @@ async fn sources(prometheus: Option<&str>) -> Sources {
     let driver: Arc<dyn StorageDriver> = Arc::new(MemoryDriver::new());
     let (_, stops) = watch::channel(0);
     let none = model::Health::default();
-    let (health, _checking) = crate::health::start(&none, &Driver::InMemory, &driver, stops).unwrap();
+    let (health, _checking) = crate::health::start(&none, &Driver::InMemory, &driver, None, stops).unwrap();
     Sources {
         health,
         metrics: Metrics::new(),

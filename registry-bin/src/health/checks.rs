@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderMap, StatusCode, Uri};
-use registry::core::{StorageDriver, StoragePath};
+use registry::core::{ListRequest, Shape, StorageDriver, StoragePath};
 use tokio::net::{TcpStream, lookup_host};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -120,11 +120,18 @@ impl Store {
     }
 }
 
-/// The driver answers from what the kernel remembers, which it does also when the disk is gone: a directory is
+/// Where there are no directories, nobody has to be asked whether there is a root: one name is asked for.
+///
+/// The driver of a tree answers from what the kernel remembers, which it does also when the disk is gone: a directory is
 /// read besides. It was there when the registry started; Distribution takes a directory that is gone for an empty
 /// store.
 async fn ask(driver: Arc<dyn StorageDriver>, root: Option<PathBuf>) -> Verdict {
-    match driver.stat(&StoragePath::root()).await {
+    let root_of_all = StoragePath::root();
+    let asked = match driver.shape() {
+        Shape::Tree => driver.stat(&root_of_all).await.map(drop),
+        Shape::Flat => driver.list(&root_of_all, &ListRequest::children(1)).await.map(drop),
+    };
+    match asked {
         Err(error) if !error.is_not_found() => return Err(causes(&error)),
         Ok(_) | Err(_) => {}
     }

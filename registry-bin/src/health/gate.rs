@@ -77,6 +77,9 @@ pub(crate) fn readiness(health: &Health, method: &Method, path: &str) -> Option<
         "/readyz" if !health.is_good() => {
             (StatusCode::SERVICE_UNAVAILABLE, "a health check fails, see /debug/health\n")
         }
+        "/readyz" if !health.store_answers() => {
+            (StatusCode::SERVICE_UNAVAILABLE, "the storage does not answer\n")
+        }
         "/readyz" => (StatusCode::OK, "ok\n"),
         _ => return None,
     };

@@ -59,7 +59,7 @@ fn started(
     driver: &Arc<dyn StorageDriver>,
 ) -> (Health, Checking, watch::Sender<usize>) {
     let (stop, stops) = watch::channel(0);
-    let (health, checking) = start(config, &Driver::InMemory, driver, stops).unwrap();
+    let (health, checking) = start(config, &Driver::InMemory, driver, None, stops).unwrap();
     (health, checking, stop)
 }
 
@@ -272,4 +272,27 @@ async fn everything_is_503_while_a_check_fails_and_probes_are_not() {
         "requests under way are still answered"
     );
     assert_eq!(ask(gate.clone(), Method::POST, "/healthz").await.0, StatusCode::METHOD_NOT_ALLOWED);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_does_not_answer_is_asked_until_it_does_and_only_then() {
+    let (moody, driver) = moody().await;
+    let answering = Arc::new(AtomicBool::new(true));
+    let answers = Answers::new({
+        let answering = Arc::clone(&answering);
+        move || answering.load(Ordering::SeqCst)
+    });
+    let (_stop, stops) = watch::channel(0);
+    let none = model::Health { storage: None, checks: Vec::new() };
+    let (health, _checking) = start(&none, &Driver::InMemory, &driver, Some(answers), stops).unwrap();
+    let ready = || readiness(&health, &Method::GET, "/readyz").unwrap().status();
+    pass(5.5).await;
+    assert_eq!((ready(), moody.asked.load(Ordering::SeqCst)), (StatusCode::OK, 0));
+    answering.store(false, Ordering::SeqCst);
+    pass(3.0).await;
+    assert_eq!((ready(), moody.asked.load(Ordering::SeqCst)), (StatusCode::SERVICE_UNAVAILABLE, 3));
+    assert!(health.is_good(), "the API answers what it can");
+    answering.store(true, Ordering::SeqCst);
+    pass(3.0).await;
+    assert_eq!((ready(), moody.asked.load(Ordering::SeqCst)), (StatusCode::OK, 3));
 }

@@ -1,6 +1,7 @@
 //! Spans around calls of the storage driver, with the names and attributes that Distribution gives them.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -161,6 +162,10 @@ impl StorageDriver for Driver {
     ) -> Result<Option<Uri>, StorageError> {
         let span = self.begin("RedirectURL", path);
         end(span, self.inner.redirect_url(path, hint).await)
+    }
+
+    async fn sweep(&self, before: SystemTime, dry_run: bool) -> Result<u64, StorageError> {
+        self.inner.sweep(before, dry_run).await
     }
 
     fn object_key(&self, path: &StoragePath) -> Option<String> {

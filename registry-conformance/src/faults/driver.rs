@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -18,12 +19,20 @@ use super::{Call, Fault, Faults};
 pub struct FaultyDriver {
     inner: Arc<dyn StorageDriver>,
     faults: Faults,
+    backwards: bool,
 }
 
 impl FaultyDriver {
     /// A driver that does what `inner` does until it is [armed](Faults::arm).
     pub fn new(inner: Arc<dyn StorageDriver>) -> Self {
-        Self { inner, faults: Faults::default() }
+        Self { inner, faults: Faults::default(), backwards: false }
+    }
+
+    /// The same, but the steps of each stage given to `apply` are done from the last to the first. They
+    /// become visible in any order; what counts on one of them is found by the other.
+    #[must_use]
+    pub fn backwards(self, backwards: bool) -> Self {
+        Self { backwards, ..self }
     }
 
     /// The switch.
@@ -68,8 +77,14 @@ impl StorageDriver for FaultyDriver {
     }
 
     async fn apply(&self, batch: Batch) -> Result<(), StorageError> {
+        let batch = if self.backwards { reversed(batch) } else { batch };
         match cut(&self.faults, &batch) {
             None => self.inner.apply(batch).await,
+            Some((done, Fault::Pause)) => {
+                self.inner.apply(head(batch.clone(), done)).await?;
+                self.faults.released().await;
+                self.inner.apply(tail(batch, done)).await
+            }
             Some((done, fault)) => {
                 self.inner.apply(head(batch, done)).await?;
                 Err(self.faults.answer(fault, self.inner.name(), Call::Step).await)
@@ -88,6 +103,10 @@ impl StorageDriver for FaultyDriver {
         hint: &RedirectHint,
     ) -> Result<Option<Uri>, StorageError> {
         self.through(Call::RedirectUrl, self.inner.redirect_url(path, hint)).await
+    }
+
+    async fn sweep(&self, before: SystemTime, dry_run: bool) -> Result<u64, StorageError> {
+        self.inner.sweep(before, dry_run).await
     }
 
     fn object_key(&self, path: &StoragePath) -> Option<String> {
@@ -127,6 +146,10 @@ impl FileWriter for FaultyWriter {
 
     async fn commit(self: Box<Self>, then: Batch) -> Result<u64, StorageError> {
         let (call, done, fault) = match self.faults.strike(Call::Commit) {
+            Some(Fault::Pause) => {
+                self.faults.released().await;
+                return self.inner.commit(then).await;
+            }
             Some(Fault::LostAnswer) => (Call::Commit, usize::MAX, Fault::LostAnswer),
             Some(fault) => {
                 // The content did not become durable: the writer ends as in a crash.
@@ -135,6 +158,10 @@ impl FileWriter for FaultyWriter {
             }
             None => match cut(&self.faults, &then) {
                 None => return self.inner.commit(then).await,
+                Some((_, Fault::Pause)) => {
+                    self.faults.released().await;
+                    return self.inner.commit(then).await;
+                }
                 Some((done, fault)) => (Call::Step, done, fault),
             },
         };
@@ -154,6 +181,10 @@ async fn through<T>(
     inner: impl Future<Output = Result<T, StorageError>> + Send,
 ) -> Result<T, StorageError> {
     let Some(fault) = faults.strike(call) else { return inner.await };
+    if fault == Fault::Pause {
+        faults.released().await;
+        return inner.await;
+    }
     if fault == Fault::LostAnswer {
         inner.await?;
     } else {
@@ -184,6 +215,23 @@ fn head(batch: Batch, steps: usize) -> Batch {
     })
 }
 
+/// A batch without its first `steps` steps.
+fn tail(batch: Batch, steps: usize) -> Batch {
+    let mut left = steps;
+    batch.into_stages().into_iter().fold(Batch::new(), |tail, stage| {
+        let gone = left.min(stage.len());
+        left -= gone;
+        stage.into_iter().skip(gone).fold(tail.then(), |tail, step| tail.step(step.change, step.durability))
+    })
+}
+
+/// The same stages, each from its last step to its first.
+fn reversed(batch: Batch) -> Batch {
+    batch.into_stages().into_iter().fold(Batch::new(), |batch, stage| {
+        stage.into_iter().rev().fold(batch.then(), |batch, step| batch.step(step.change, step.durability))
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -197,5 +245,10 @@ mod tests {
         assert_eq!(head(whole(), 2), Batch::new().put(path("/a"), "").put(path("/b"), ""));
         assert_eq!(head(whole(), 3), whole());
         assert_eq!(head(whole(), usize::MAX), whole());
+        assert_eq!(tail(whole(), 0), whole());
+        assert_eq!(tail(whole(), 1), Batch::new().put(path("/b"), "").then().delete(path("/c")));
+        assert!(tail(whole(), 3).is_empty());
+        let swapped = Batch::new().put(path("/b"), "").put(path("/a"), "").then().delete(path("/c"));
+        assert_eq!(reversed(whole()), swapped);
     }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use futures::future::{Either, select};
 use registry_core::{
     Digest, Error, GetBlob, ManifestDocument, Namespace, PageRequest, ReferrerFilter, Repository,
-    RepositoryName, RequestContext, Result, StorageDriver, Tag, collect,
+    RepositoryName, RequestContext, Result, Shape, StorageDriver, Tag, collect,
 };
 
 use super::{Fault, Faults, FaultyDriver};
@@ -46,7 +46,7 @@ pub async fn push_survives<G>(
     let (old, new) = (image("old"), image("new"));
     for nth in 0..MANY {
         let (store, _guard) = make().await;
-        let (faults, namespace) = break_into(&store, &over).await;
+        let (faults, namespace) = break_into(&store, fault, &over).await;
         old.push(&*repository(&*namespace).await).await.expect("nothing fails yet");
 
         faults.arm(fault, nth, |_| true);
@@ -91,7 +91,7 @@ pub async fn delete_survives<G>(
     let digest = gone.digest("index");
     for nth in 0..MANY {
         let (store, _guard) = make().await;
-        let (faults, namespace) = break_into(&store, &over).await;
+        let (faults, namespace) = break_into(&store, fault, &over).await;
         let repo = repository(&*namespace).await;
         kept.push(&*repo).await.expect("nothing fails yet");
         gone.push(&*repo).await.expect("nothing fails yet");
@@ -139,9 +139,13 @@ fn image(seed: &str) -> Content {
 
 async fn break_into(
     store: &Arc<dyn StorageDriver>,
+    fault: Fault,
     over: impl AsyncFn(Arc<dyn StorageDriver>) -> Arc<dyn Namespace>,
 ) -> (Faults, Arc<dyn Namespace>) {
-    let driver = FaultyDriver::new(Arc::clone(store));
+    // Where steps of one stage are under way together, the last may be the first to be seen. Who gives up
+    // waiting leaves it at that while the store is away.
+    let backwards = store.shape() == Shape::Flat && fault != Fault::Stall;
+    let driver = FaultyDriver::new(Arc::clone(store)).backwards(backwards);
     (driver.faults(), over(Arc::new(driver)).await)
 }
 

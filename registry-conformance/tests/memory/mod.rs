@@ -143,6 +143,10 @@ impl StorageDriver for MapDriver {
         Ok(None)
     }
 
+    async fn sweep(&self, _: SystemTime, _: bool) -> Result<u64, StorageError> {
+        Ok(0)
+    }
+
     fn object_key(&self, _: &StoragePath) -> Option<String> {
         None
     }

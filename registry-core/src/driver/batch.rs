@@ -160,6 +160,14 @@ impl Batch {
         self.stages
     }
 
+    /// Where the first step that moves the file at `path` puts it.
+    pub fn moves(&self, path: &StoragePath) -> Option<&StoragePath> {
+        self.stages.iter().flatten().find_map(|step| match &step.change {
+            Change::Rename { from, to } if from == path => Some(to),
+            _ => None,
+        })
+    }
+
     /// Whether a step moves the file at `path` away.
     pub fn renames(&self, path: &StoragePath) -> bool {
         let moves = |step: &Step| matches!(&step.change, Change::Rename { from, .. } if from == path);

@@ -3,9 +3,9 @@
 use http::header::{
     ACCEPT_RANGES, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, LOCATION, RANGE,
 };
-use http::{HeaderMap, HeaderValue, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Response, StatusCode, Uri};
 use registry_core::{
-    Blob, BlobBody, BlobStore, ByteRange, Digest, Error, GetBlob, MediaType, RedirectHint, RepositoryName,
+    Blob, BlobBody, BlobStore, ByteRange, Digest, Error, GetBlob, MediaType, RepositoryName,
 };
 
 use super::{Handled, empty};
@@ -32,26 +32,24 @@ pub(super) async fn get(call: &Call, name: &RepositoryName, digest: &Digest) -> 
             return Ok(response);
         }
     }
+    let wanted = call.shared.options.redirects.wanted(&call.parts, call.context.client_addr);
     if call.is_head() {
-        // A range means something for GET alone (RFC 9110, section 14.2).
-        let size = blobs.stat(digest).await?.size;
-        let mut response = empty(StatusCode::OK);
-        describe(response.headers_mut(), digest);
-        sized(response.headers_mut(), MediaType::OCTET_STREAM, size);
-        return Ok(response);
+        return head(blobs.as_ref(), digest, wanted).await;
     }
     match range(call, digest) {
-        RangeHeader::Ignored => whole(call, blobs.as_ref(), digest).await,
+        RangeHeader::Ignored => whole(blobs.as_ref(), digest, wanted).await,
         RangeHeader::Inverted => Err(unsatisfied(blobs.stat(digest).await?.size)),
         RangeHeader::Ranges(ranges) => match ranges.as_slice() {
-            [range] => part(blobs.as_ref(), digest, *range).await,
+            [range] => part(blobs.as_ref(), digest, wanted.with_range(Some(*range))).await,
             ranges => {
                 let size = blobs.stat(digest).await?.size;
                 let parts = RangeHeader::parts(ranges, size);
                 match parts.as_slice() {
                     [] => Err(unsatisfied(size)),
                     [only] => match ByteRange::bounded(only.start, only.end) {
-                        Some(range) => part(blobs.as_ref(), digest, range).await,
+                        Some(range) => {
+                            part(blobs.as_ref(), digest, GetBlob::default().with_range(Some(range))).await
+                        }
                         None => Err(unsatisfied(size)),
                     },
                     _ => {
@@ -82,31 +80,56 @@ fn range(call: &Call, digest: &Digest) -> RangeHeader {
     }
 }
 
-async fn whole(call: &Call, blobs: &dyn BlobStore, digest: &Digest) -> Handled {
-    let hint = RedirectHint::new(call.parts.method.clone(), call.context.client_addr);
-    let blob = blobs.get(digest, GetBlob::default().with_redirect(Some(hint))).await?;
+/// A range means something for GET alone (RFC 9110, section 14.2).
+async fn head(blobs: &dyn BlobStore, digest: &Digest, wanted: GetBlob) -> Handled {
+    let size = if wanted.redirect.is_none() {
+        blobs.stat(digest).await?.size
+    } else {
+        let blob = blobs.get(digest, wanted).await?;
+        if let BlobBody::Redirect(uri) = &blob.body {
+            return Ok(elsewhere(digest, uri));
+        }
+        blob.descriptor.size
+    };
     let mut response = empty(StatusCode::OK);
     describe(response.headers_mut(), digest);
+    sized(response.headers_mut(), MediaType::OCTET_STREAM, size);
+    Ok(response)
+}
+
+async fn whole(blobs: &dyn BlobStore, digest: &Digest, wanted: GetBlob) -> Handled {
+    let blob = blobs.get(digest, wanted).await?;
     if let BlobBody::Redirect(uri) = &blob.body {
-        *response.status_mut() = StatusCode::TEMPORARY_REDIRECT;
-        response.headers_mut().insert(LOCATION, value(uri.to_string()));
-        // The URL may be short-lived, unlike the content.
-        response.headers_mut().remove(CACHE_CONTROL);
-        return Ok(response);
+        return Ok(elsewhere(digest, uri));
     }
+    let mut response = empty(StatusCode::OK);
+    describe(response.headers_mut(), digest);
     Ok(with_blob(response, blob))
 }
 
-async fn part(blobs: &dyn BlobStore, digest: &Digest, range: ByteRange) -> Handled {
-    let blob = match blobs.get(digest, GetBlob::default().with_range(Some(range))).await {
+async fn part(blobs: &dyn BlobStore, digest: &Digest, wanted: GetBlob) -> Handled {
+    let blob = match blobs.get(digest, wanted).await {
         Err(Error::RangeNotSatisfiable { len }) => return Err(unsatisfied(len)),
         result => result?,
     };
+    if let BlobBody::Redirect(uri) = &blob.body {
+        return Ok(elsewhere(digest, uri));
+    }
     let mut response = empty(StatusCode::PARTIAL_CONTENT);
     describe(response.headers_mut(), digest);
     let content_range = content_range(&blob.range, blob.descriptor.size);
     response.headers_mut().insert(CONTENT_RANGE, value(content_range));
     Ok(with_blob(response, blob))
+}
+
+/// Sends the client on, whose range goes with it.
+fn elsewhere(digest: &Digest, uri: &Uri) -> Response<Body> {
+    let mut response = empty(StatusCode::TEMPORARY_REDIRECT);
+    describe(response.headers_mut(), digest);
+    response.headers_mut().insert(LOCATION, value(uri.to_string()));
+    // The URL may be short-lived, unlike the content.
+    response.headers_mut().remove(CACHE_CONTROL);
+    response
 }
 
 fn unsatisfied(len: u64) -> Failure {

@@ -90,7 +90,15 @@ pub(super) async fn patch(
     let blobs = call.repository(name).await?.blobs();
     let state = call.shared.signer.verify(state, name, id)?;
     let writer = hold(call, name, blobs.as_ref(), id, &state).await?;
-    let status = append(call, writer, body).await?.detach().await?;
+    let status = match append(call, writer, body).await?.detach().await {
+        Ok(status) => status,
+        // Where two can go on with a session at once, the second learns only at the end that it was late.
+        Err(error @ Error::UploadOffset { .. }) => {
+            let status = blobs.status(id, None).await?;
+            return Err(misplaced(call, name, &status, error));
+        }
+        Err(error) => return Err(error.into()),
+    };
     Ok(progress(call, name, &status, StatusCode::ACCEPTED))
 }
 
@@ -120,9 +128,18 @@ pub(super) async fn finish(
         held => held?,
     };
     writer.expect(&digest);
-    let writer = append(call, writer, body).await?;
-    let descriptor = writer.commit(&digest).await?;
-    Ok(created(call, name, &descriptor.digest))
+    let ended = match append(call, writer, body).await {
+        Ok(writer) => writer.commit(&digest).await,
+        Err(error) => Err(error),
+    };
+    match ended {
+        Ok(descriptor) => Ok(created(call, name, &descriptor.digest)),
+        // Where a session is gone on with unseen, that it has ended shows only now.
+        Err(Error::UploadBusy { .. } | Error::UploadUnknown { .. }) if blobs.stat(&digest).await.is_ok() => {
+            Ok(created(call, name, &digest))
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// `DELETE` of a session.
@@ -193,13 +210,14 @@ async fn hold(
     };
     let actual = if actual == status.size { offset } else { actual };
     let error = Error::UploadOffset { id: id.clone(), expected: status.size, actual };
-    let headers = std::mem::take(progress(call, name, &status, StatusCode::ACCEPTED).headers_mut());
-    Err(Failure::with_headers(error, without_length(headers)))
+    Err(misplaced(call, name, &status, error))
 }
 
-fn without_length(mut headers: HeaderMap) -> HeaderMap {
+/// The error of a request for another place than where the session is, with where to go on.
+fn misplaced(call: &Call, name: &RepositoryName, status: &UploadStatus, error: Error) -> Failure {
+    let mut headers = std::mem::take(progress(call, name, status, StatusCode::ACCEPTED).headers_mut());
     headers.remove(CONTENT_LENGTH);
-    headers
+    Failure::with_headers(error, headers)
 }
 
 fn content_range(headers: &HeaderMap) -> Result<Option<ContentRange>, Error> {

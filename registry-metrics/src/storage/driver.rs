@@ -1,6 +1,7 @@
 //! The driver and its writers, with counting around them.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -74,6 +75,10 @@ impl StorageDriver for Counted {
     ) -> Result<Option<Uri>, StorageError> {
         let call = self.numbers.begin(Action::RedirectUrl);
         call.end(self.inner.redirect_url(path, hint).await)
+    }
+
+    async fn sweep(&self, before: SystemTime, dry_run: bool) -> Result<u64, StorageError> {
+        self.inner.sweep(before, dry_run).await
     }
 
     fn object_key(&self, path: &StoragePath) -> Option<String> {

@@ -1,6 +1,7 @@
 //! Interception at the storage hook.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -123,6 +124,10 @@ impl StorageDriver for Driver {
     ) -> Result<Option<Uri>, StorageError> {
         let call = self.enter(Operation::DriverRedirectUrl, path).await?;
         call.finish(self.inner.redirect_url(path, hint).await)
+    }
+
+    async fn sweep(&self, before: SystemTime, dry_run: bool) -> Result<u64, StorageError> {
+        self.inner.sweep(before, dry_run).await
     }
 
     fn object_key(&self, path: &StoragePath) -> Option<String> {

@@ -125,6 +125,10 @@ impl StorageDriver for Memory {
         Ok(None)
     }
 
+    async fn sweep(&self, _: SystemTime, _: bool) -> Result<u64, StorageError> {
+        Ok(0)
+    }
+
     fn object_key(&self, _path: &StoragePath) -> Option<String> {
         None
     }

@@ -30,6 +30,7 @@ mod write;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -285,6 +286,10 @@ impl StorageDriver for FilesystemDriver {
 
     async fn redirect_url(&self, _: &StoragePath, _: &RedirectHint) -> Result<Option<Uri>, StorageError> {
         Ok(None)
+    }
+
+    async fn sweep(&self, _: SystemTime, _: bool) -> Result<u64, StorageError> {
+        Ok(0)
     }
 
     fn object_key(&self, _: &StoragePath) -> Option<String> {

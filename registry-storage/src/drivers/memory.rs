@@ -20,28 +20,52 @@ const NAME: &str = "inmemory";
 const PIECE: usize = 256 * 1024;
 
 /// Keeps files in memory. Clones share the same files.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct MemoryDriver {
+    shape: Shape,
     state: Arc<Mutex<State>>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
+    order: Order,
     files: BTreeMap<Key, File>,
     being_written: HashSet<StoragePath>,
 }
 
-/// A path whose separators sort before any other character, so that the map is in the order of path
-/// components and each directory is one run of it.
+/// A path in the order in which files are kept.
 type Key = String;
 
-fn key(path: &str) -> Key {
-    path.replace('/', "\u{1}")
+/// The order in which files are kept, by what stands for the separator of a path.
+#[derive(Debug, Clone, Copy)]
+struct Order {
+    separator: char,
+    /// The character after it.
+    next: char,
 }
 
-/// The keys of everything below a directory.
-fn below(dir: &StoragePath) -> Key {
-    format!("{}\u{1}", key(dir.as_str()).trim_end_matches('\u{1}'))
+impl Order {
+    /// Separators sort before any other character, so that the map is in the order of path components and
+    /// each directory is one run of it.
+    const TREE: Self = Self { separator: '\u{1}', next: '\u{2}' };
+    /// Names as they are.
+    const FLAT: Self = Self { separator: '/', next: '0' };
+
+    fn key(self, path: &str) -> Key {
+        match self.separator {
+            '/' => path.to_owned(),
+            separator => path.replace('/', separator.encode_utf8(&mut [0; 4])),
+        }
+    }
+
+    /// The keys of everything below a directory.
+    fn below(self, dir: &StoragePath) -> Key {
+        format!("{}{}", self.key(dir.as_str()).trim_end_matches(self.separator), self.separator)
+    }
+
+    fn text(self, key: &str) -> String {
+        key.replace(self.separator, "/")
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -79,10 +103,30 @@ impl File {
     }
 }
 
+impl Default for MemoryDriver {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl MemoryDriver {
     /// An empty store.
     pub fn new() -> Self {
-        Self::default()
+        Self::shaped(Shape::Tree)
+    }
+
+    /// An empty store that keeps files as a bucket does, for tests of what is built for buckets.
+    pub fn flat() -> Self {
+        Self::shaped(Shape::Flat)
+    }
+
+    fn shaped(shape: Shape) -> Self {
+        let order = match shape {
+            Shape::Tree => Order::TREE,
+            Shape::Flat => Order::FLAT,
+        };
+        let state = State { order, files: BTreeMap::new(), being_written: HashSet::new() };
+        Self { shape, state: Arc::new(Mutex::new(state)) }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -97,26 +141,54 @@ fn not_found(path: &StoragePath) -> StorageError {
 
 impl State {
     fn file(&self, path: &StoragePath) -> Result<&File, StorageError> {
-        self.files.get(&key(path.as_str())).ok_or_else(|| not_found(path))
+        self.files.get(&self.key(path)).ok_or_else(|| not_found(path))
+    }
+
+    fn key(&self, path: &StoragePath) -> Key {
+        self.order.key(path.as_str())
+    }
+
+    /// The direct children of a directory after `after`, where they are scattered among the keys.
+    fn children(&self, prefix: &str, after: Option<&str>, limit: usize) -> ListPage {
+        let mut children = BTreeMap::new();
+        let mut from = Bound::Included(prefix.to_owned());
+        while let Some((found, _)) = self.files.range((from, Bound::Unbounded)).next() {
+            let Some(rest) = found.strip_prefix(prefix) else { break };
+            let (name, is_dir) = match rest.split_once(self.order.separator) {
+                Some((child, _)) => (child, true),
+                None => (rest, false),
+            };
+            from = if is_dir {
+                Bound::Included(format!("{prefix}{name}{}", self.order.next))
+            } else {
+                Bound::Excluded(found.clone())
+            };
+            if after.is_none_or(|after| name > after) {
+                children.insert(name.to_owned(), is_dir);
+            }
+        }
+        let more = limit > 0 && children.len() > limit;
+        let entries = children.into_iter().take(limit).map(|(name, is_dir)| Entry { name, is_dir });
+        ListPage { entries: entries.collect(), more }
     }
 
     fn change(&mut self, change: Change) -> Result<(), StorageError> {
         match change {
             Change::Put { path, content, mode } => {
-                let key = key(path.as_str());
+                let key = self.key(&path);
                 if mode == PutMode::Create && self.files.contains_key(&key) {
                     return Err(StorageError::AlreadyExists { driver: NAME, path });
                 }
                 self.files.insert(key, File::new(vec![Bytes::copy_from_slice(&content)]));
             }
             Change::Rename { from, to } => {
-                let file = self.files.remove(&key(from.as_str())).ok_or_else(|| not_found(&from))?;
-                self.files.insert(key(to.as_str()), file);
+                let file = self.files.remove(&self.key(&from)).ok_or_else(|| not_found(&from))?;
+                self.files.insert(self.key(&to), file);
             }
-            Change::Remove { path } => drop(self.files.remove(&key(path.as_str()))),
+            Change::Remove { path } => drop(self.files.remove(&self.key(&path))),
             Change::Delete { path } => {
-                self.files.remove(&key(path.as_str()));
-                let prefix = below(&path);
+                self.files.remove(&self.key(&path));
+                let prefix = self.order.below(&path);
                 let doomed: Vec<Key> = run(&self.files, &prefix).map(|(key, _)| key.clone()).collect();
                 for key in doomed {
                     self.files.remove(&key);
@@ -139,7 +211,7 @@ impl StorageDriver for MemoryDriver {
     }
 
     fn shape(&self) -> Shape {
-        Shape::Tree
+        self.shape
     }
 
     async fn get(&self, path: &StoragePath, limit: u64) -> Result<Bytes, StorageError> {
@@ -177,7 +249,7 @@ impl StorageDriver for MemoryDriver {
         if let Ok(file) = state.file(path) {
             return Ok(Metadata { size: file.len, modified: file.modified, is_dir: false });
         }
-        let prefix = below(path);
+        let prefix = state.order.below(path);
         let is_dir = path.as_str() == "/" || run(&state.files, &prefix).next().is_some();
         if !is_dir {
             return Err(not_found(path));
@@ -187,13 +259,17 @@ impl StorageDriver for MemoryDriver {
 
     async fn list(&self, dir: &StoragePath, request: &ListRequest) -> Result<ListPage, StorageError> {
         let state = self.state();
-        let prefix = below(dir);
+        let order = state.order;
+        let prefix = order.below(dir);
+        if self.shape == Shape::Flat && request.mode == ListMode::Children {
+            return Ok(state.children(&prefix, request.after.as_deref(), request.limit));
+        }
         let mut page = ListPage::default();
         // Where to go on: after `after` and, for a child, after everything below it.
         let mut from = match (&request.after, request.mode) {
             (None, _) => Bound::Included(prefix.clone()),
-            (Some(after), ListMode::Children) => Bound::Included(format!("{prefix}{after}\u{2}")),
-            (Some(after), ListMode::Recursive) => Bound::Excluded(format!("{prefix}{}", key(after))),
+            (Some(after), ListMode::Children) => Bound::Included(format!("{prefix}{after}{}", order.next)),
+            (Some(after), ListMode::Recursive) => Bound::Excluded(format!("{prefix}{}", order.key(after))),
         };
         while let Some((found, _)) = state.files.range((from, Bound::Unbounded)).next() {
             let Some(rest) = found.strip_prefix(&prefix) else { break };
@@ -201,12 +277,12 @@ impl StorageDriver for MemoryDriver {
                 page.more = request.limit > 0;
                 break;
             }
-            let (name, is_dir) = match (request.mode, rest.split_once('\u{1}')) {
+            let (name, is_dir) = match (request.mode, rest.split_once(order.separator)) {
                 (ListMode::Children, Some((child, _))) => (child.to_owned(), true),
-                _ => (rest.replace('\u{1}', "/"), false),
+                _ => (order.text(rest), false),
             };
             from = if is_dir {
-                Bound::Included(format!("{prefix}{name}\u{2}"))
+                Bound::Included(format!("{prefix}{name}{}", order.next))
             } else {
                 Bound::Excluded(found.clone())
             };
@@ -227,7 +303,8 @@ impl StorageDriver for MemoryDriver {
         }
         let size = match mode {
             WriteMode::Truncate => {
-                state.files.insert(key(path.as_str()), File::new(Vec::new()));
+                let key = state.key(path);
+                state.files.insert(key, File::new(Vec::new()));
                 0
             }
             WriteMode::Append => state.file(path)?.len,
@@ -252,6 +329,10 @@ impl StorageDriver for MemoryDriver {
         Ok(None)
     }
 
+    async fn sweep(&self, _: SystemTime, _: bool) -> Result<u64, StorageError> {
+        Ok(0)
+    }
+
     fn object_key(&self, _: &StoragePath) -> Option<String> {
         None
     }
@@ -272,7 +353,8 @@ impl MemoryWriter {
         if self.pending.is_empty() {
             return Ok(());
         }
-        let file = state.files.get_mut(&key(self.path.as_str())).ok_or_else(|| not_found(&self.path))?;
+        let key = state.key(&self.path);
+        let file = state.files.get_mut(&key).ok_or_else(|| not_found(&self.path))?;
         file.append(std::mem::take(&mut self.pending).freeze());
         Ok(())
     }
@@ -316,7 +398,9 @@ impl FileWriter for MemoryWriter {
     }
 
     async fn cancel(self: Box<Self>) -> Result<(), StorageError> {
-        self.driver.state().files.remove(&key(self.path.as_str()));
+        let mut state = self.driver.state();
+        let key = state.key(&self.path);
+        state.files.remove(&key);
         Ok(())
     }
 }

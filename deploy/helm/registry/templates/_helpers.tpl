@@ -56,6 +56,19 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- if hasKey .Values.config.storage "filesystem" -}}true{{- end -}}
 {{- end -}}
 
+{{/* "true" if the store is in a bucket. */}}
+{{- define "registry.onBucket" -}}
+{{- $storage := .Values.config.storage -}}
+{{- if or (hasKey $storage "s3") (hasKey $storage "s3aws") (hasKey $storage "gcs") (hasKey $storage "azure") -}}true{{- end -}}
+{{- end -}}
+
+{{/* "true" if pods are told a secret of their own choice for upload URLs. */}}
+{{- define "registry.httpSecret" -}}
+{{- $given := or (get (default (dict) .Values.config.http) "secret") (hasKey (default (dict) .Values.secrets.files) "REGISTRY_HTTP_SECRET") -}}
+{{- range .Values.extraEnv }}{{- if hasPrefix "REGISTRY_HTTP_SECRET" .name }}{{- $given = true -}}{{- end }}{{- end -}}
+{{- if $given -}}true{{- end -}}
+{{- end -}}
+
 {{/* "true" if only one pod can have the volume. An existing claim is believed to be shared. */}}
 {{- define "registry.singleWriter" -}}
 {{- $modes := .Values.persistence.accessModes -}}
@@ -71,6 +84,9 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end -}}
 {{- if and $several (include "registry.singleWriter" .) -}}
 {{- fail (printf "replicas: %d pods cannot share a volume of %s; use ReadWriteMany in persistence.accessModes, or set replicas: 1" (int .Values.replicas) (join ", " .Values.persistence.accessModes)) -}}
+{{- end -}}
+{{- if and $several (include "registry.onBucket" .) (not (include "registry.httpSecret" .)) -}}
+{{- fail (printf "replicas: %d pods over one bucket need the same http.secret; put it into a Secret and name it in secrets.files.REGISTRY_HTTP_SECRET" (int .Values.replicas)) -}}
 {{- end -}}
 {{- if hasKey (default (dict) .Values.config.http) "addr" -}}
 {{- fail "config.http.addr: the chart sets it to :5000; what others connect to is service.port" -}}
@@ -100,6 +116,9 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- $config := deepCopy .Values.config -}}
 {{- if include "registry.onFiles" . -}}
 {{- $_ := set $config.storage "filesystem" (mergeOverwrite (default (dict) $config.storage.filesystem) (dict "rootdirectory" "/var/lib/registry")) -}}
+{{- end -}}
+{{- if and (include "registry.onBucket" .) (gt (int .Values.replicas) 1) (not (hasKey $config.storage "replicas")) -}}
+{{- $_ := set $config.storage "replicas" (int .Values.replicas) -}}
 {{- end -}}
 {{- $http := default (dict) $config.http -}}
 {{- $_ := set $http "addr" ":5000" -}}

@@ -1,5 +1,8 @@
 //! Decodes `storage`.
 
+mod bucket;
+mod redirect;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -24,14 +27,20 @@ const LEAST_PURGING: Duration = Duration::from_secs(1);
 pub(super) fn storage(root: &Reader<'_>, problems: &Problems) -> Option<Storage> {
     let reader = root.section("storage");
     let driver = driver(&reader, problems);
+    let replicas = replicas(&reader, driver.as_ref());
+    if replicas > 1 && root.section("http").filled("secret").is_none() {
+        let text = "must be set, to the same text for all of storage.replicas: they go on with the uploads of each other";
+        root.section("http").missing("secret", text);
+    }
     let storage = Storage {
         driver: Driver::InMemory,
         delete_enabled: reader.section("delete").flag("enabled").unwrap_or(false),
-        redirect: !reader.section("redirect").flag("disable").unwrap_or(false),
+        redirects: redirect::redirects(&reader.section("redirect")),
         descriptor_cache: cache(&reader.section("cache"), super::redis::redis(&root.section("redis")), root),
         read_only: reader.section("maintenance").section("readonly").flag("enabled").unwrap_or(false),
         upload_purging: purging(&reader.section("maintenance").section("uploadpurging")),
         tag_concurrency: concurrency(&reader.section("tag")),
+        replicas,
     };
     Some(Storage { driver: driver?, ..storage })
 }
@@ -48,8 +57,7 @@ fn driver(reader: &Reader<'_>, problems: &Problems) -> Option<Driver> {
         [one] => match one.key.as_str() {
             "filesystem" => filesystem(&reader.section("filesystem")),
             "inmemory" => Some(Driver::InMemory),
-            // The others have been reported as not supported.
-            _ => None,
+            name => bucket::driver(name, reader),
         },
         several => {
             super::several("storage", "must provide exactly one storage type, found", several, problems);
@@ -65,7 +73,7 @@ fn no_driver(unknown: Option<&Entry>, problems: &Problems) {
         problems.error(
             &entry.origin,
             &key,
-            "unknown storage driver; this version has filesystem and inmemory",
+            "unknown storage driver; this version has filesystem, s3, gcs, azure and inmemory",
         );
     } else if !problems.has_error_in("storage") {
         let text = "no storage configuration provided; name a driver, such as filesystem";
@@ -139,6 +147,17 @@ fn purging(reader: &Reader<'_>) -> Option<UploadPurging> {
         dry_run: reader.flag("dryrun").unwrap_or(false),
     };
     reader.flag("enabled").unwrap_or(true).then_some(purging)
+}
+
+/// How many processes share the store.
+fn replicas(reader: &Reader<'_>, driver: Option<&Driver>) -> usize {
+    let replicas = reader.number("replicas", true).unwrap_or(1);
+    if replicas < 1 {
+        reader.fail("replicas", "has to be a number of at least 1");
+    } else if replicas > 1 && driver == Some(&Driver::InMemory) {
+        reader.fail("replicas", format!("{replicas} replicas have no memory in common; use another driver"));
+    }
+    usize::try_from(replicas).unwrap_or(1)
 }
 
 fn concurrency(reader: &Reader<'_>) -> Option<usize> {

@@ -72,6 +72,7 @@ pub(super) fn resolve(
         Kind::Text
         | Kind::Word(_)
         | Kind::Flag
+        | Kind::Switch
         | Kind::Number
         | Kind::Duration
         | Kind::Plain
@@ -92,6 +93,7 @@ fn fits(node: Option<&Node>, kind: Kind) -> Result<(), Miss> {
         | Kind::Text
         | Kind::Word(_)
         | Kind::Flag
+        | Kind::Switch
         | Kind::Number
         | Kind::Duration
         | Kind::Plain

@@ -12,6 +12,9 @@ const REFERENCE: &str = include_str!("../../../../docs/configuration.md");
 /// The words that YAML 1.1 reads as booleans and later versions as text.
 const WORDS: [&str; 6] = ["y", "n", "yes", "no", "on", "off"];
 
+/// What may stand for true and false in text.
+const SWITCH: &str = "^([01tTfFyYnN]|[Tt]rue|TRUE|[Ff]alse|FALSE|[Yy]es|YES|[Nn]o|NO|[Oo]n|ON|[Oo]ff|OFF)$";
+
 /// The schema of a configuration file.
 pub(crate) fn schema() -> Value {
     let effects = effects(REFERENCE);
@@ -68,7 +71,10 @@ fn section(keys: &[Key], path: &str, effects: &BTreeMap<&str, String>) -> Value 
 fn property(key: &Key, dotted: &str, effects: &BTreeMap<&str, String>) -> Value {
     let mut schema = value(key.kind, dotted, effects);
     let described = match key.status {
-        Status::Supported | Status::NoEffect => effects.get(dotted).cloned(),
+        // The other name of a driver, with the same keys.
+        Status::Supported | Status::NoEffect => {
+            effects.get(dotted.replacen("storage.s3aws", "storage.s3", 1).as_str()).cloned()
+        }
         Status::Deprecated(instead) => {
             schema["deprecated"] = true.into();
             Some(format!("Deprecated: {instead}."))
@@ -84,7 +90,7 @@ fn property(key: &Key, dotted: &str, effects: &BTreeMap<&str, String>) -> Value 
     }
     if let Some(default) = key.default {
         schema["default"] = match key.kind {
-            Kind::Flag => (default == "true").into(),
+            Kind::Flag | Kind::Switch => (default == "true").into(),
             Kind::Number => default.parse::<i64>().map_or_else(|_| default.into(), Into::into),
             _ => default.into(),
         };
@@ -98,6 +104,7 @@ fn value(kind: Kind, dotted: &str, effects: &BTreeMap<&str, String>) -> Value {
         Kind::Text => json!({ "type": ["string", "number", "boolean", "null"] }),
         Kind::Word(words) => one_of(words),
         Kind::Flag => json!({ "anyOf": [{ "type": ["boolean", "null"] }, { "enum": WORDS }] }),
+        Kind::Switch => json!({ "type": ["boolean", "integer", "string", "null"], "pattern": SWITCH }),
         Kind::Number => {
             json!({ "type": ["integer", "string", "null"], "pattern": "^[-+]?[0-9][0-9A-Fa-fxob_]*$" })
         }

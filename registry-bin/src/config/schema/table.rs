@@ -2,7 +2,7 @@
 
 use super::{
     Asks, Key, Kind, Status, duration, flag, key, number, part, plain_part, refused, refused_list,
-    refused_value, section, text, texts, word,
+    refused_value, section, switch, text, texts, word,
 };
 
 /// The top level of the file.
@@ -59,18 +59,20 @@ const MAIL: &[Key] = &[
 pub(super) const STORAGE: &[Key] = &[
     section("filesystem", &[text("rootdirectory").or("/var/lib/registry"), number("maxthreads").or("100")]),
     section("inmemory", &[]),
-    refused("s3", S3, Asks::Always),
-    refused("s3aws", S3, Asks::Always),
-    refused("azure", AZURE, Asks::Always),
-    refused("gcs", GCS, Asks::Always),
+    section("s3", S3),
+    section("s3aws", S3),
+    section("azure", AZURE),
+    section("gcs", GCS),
     key("swift", Kind::Any, Status::Gone(REMOVED_DRIVER)),
     key("oss", Kind::Any, Status::Gone(REMOVED_DRIVER)),
     key("rados", Kind::Any, Status::Gone(REMOVED_DRIVER)),
     section("maintenance", MAINTENANCE),
     section("delete", &[flag("enabled").or("false")]),
-    section("redirect", &[flag("disable").or("false")]),
+    section("redirect", REDIRECT),
     section("tag", &[number("concurrencylimit").or("0")]),
     section("cache", CACHE),
+    // Ours.
+    number("replicas").or("1"),
 ];
 
 const REMOVED_DRIVER: &str =
@@ -89,6 +91,16 @@ const MAINTENANCE: &[Key] = &[
     section("readonly", &[flag("enabled").or("false")]),
 ];
 
+/// All but the first are ours.
+const REDIRECT: &[Key] = &[
+    flag("disable").or("false"),
+    texts("networks"),
+    texts("exceptnetworks"),
+    key("methods", Kind::List(&Kind::Word(&["GET", "HEAD"])), Status::Supported),
+    number("minsize").or("0"),
+    duration("expiry").or("20m"),
+];
+
 const CACHE: &[Key] = &[
     text("blobdescriptor"),
     key("layerinfo", Kind::Text, Status::Deprecated("write storage.cache.blobdescriptor instead")),
@@ -96,74 +108,131 @@ const CACHE: &[Key] = &[
 ];
 
 const S3: &[Key] = &[
-    part("accesskey"),
-    part("secretkey").secret(),
-    part("region"),
-    part("regionendpoint"),
-    part("redirectendpoint"),
-    plain_part("forcepathstyle"),
-    part("bucket"),
-    plain_part("encrypt"),
-    part("keyid"),
-    plain_part("secure"),
-    plain_part("skipverify"),
-    plain_part("v4auth"),
-    plain_part("chunksize"),
-    plain_part("multipartcopychunksize"),
-    plain_part("multipartcopymaxconcurrency"),
-    plain_part("multipartcopythresholdsize"),
-    part("rootdirectory"),
-    part("storageclass"),
-    part("objectacl"),
-    part("useragent"),
-    plain_part("usedualstack"),
-    plain_part("accelerate"),
-    plain_part("usefipsendpoint"),
-    part("loglevel"),
+    text("accesskey"),
+    text("secretkey").secret(),
+    // Ours.
+    text("sessiontoken").secret(),
+    text("region"),
+    text("regionendpoint"),
+    text("redirectendpoint"),
+    switch("forcepathstyle").or("false"),
+    text("bucket"),
+    switch("encrypt").or("false"),
+    text("keyid"),
+    switch("secure").or("true"),
+    switch("skipverify").or("false"),
+    switch("v4auth").or("true"),
+    number("chunksize").or(PART),
+    number("multipartcopychunksize").or("33554432"),
+    number("multipartcopymaxconcurrency").or("100"),
+    number("multipartcopythresholdsize").or("33554432"),
+    text("rootdirectory"),
+    word("storageclass", STORAGE_CLASSES).or("STANDARD"),
+    word("objectacl", ACLS).or("private"),
+    text("useragent"),
+    switch("usedualstack").or("false"),
+    switch("accelerate").or("false"),
+    switch("usefipsendpoint").or("false"),
+    // `off` may arrive as a boolean.
+    text("loglevel").or("off"),
+    MEMORY,
+    RETRIES,
+    RETRY_DEADLINE,
+];
+
+/// Distribution's are 10 MiB for S3 and 16 MiB for Google: with these, four fit into `memory`.
+const PART: &str = "8388608";
+
+// Ours, for all buckets.
+const MEMORY: Key = number("memory");
+const RETRIES: Key = number("retries").or("5");
+const RETRY_DEADLINE: Key = duration("retrydeadline").or("20s");
+
+const STORAGE_CLASSES: &[&str] = &[
+    "NONE",
+    "STANDARD",
+    "REDUCED_REDUNDANCY",
+    "STANDARD_IA",
+    "ONEZONE_IA",
+    "INTELLIGENT_TIERING",
+    "OUTPOSTS",
+    "GLACIER_IR",
+    "EXPRESS_ONEZONE",
+];
+
+const ACLS: &[&str] = &[
+    "private",
+    "public-read",
+    "public-read-write",
+    "authenticated-read",
+    "aws-exec-read",
+    "bucket-owner-read",
+    "bucket-owner-full-control",
 ];
 
 const AZURE: &[Key] = &[
-    part("accountname"),
-    part("accountkey").secret(),
-    part("container"),
-    refused(
+    text("accountname"),
+    text("accountkey").secret(),
+    text("container"),
+    section(
         "credentials",
-        &[part("type"), part("clientid"), part("tenantid"), part("secret").secret()],
-        Asks::Filled,
+        &[
+            word("type", &["client_secret", "shared_key", "default_credentials"]),
+            text("clientid"),
+            text("tenantid"),
+            text("secret").secret(),
+        ],
     ),
-    part("realm"),
-    part("serviceurl"),
-    part("rootdirectory"),
-    plain_part("max_retries"),
-    part("retry_delay"),
-    plain_part("copy_status_poll_max_retry"),
-    part("copy_status_poll_delay"),
-    plain_part("skipverify"),
-    part("connectionstring").secret(),
+    text("realm").or("core.windows.net"),
+    text("serviceurl"),
+    text("rootdirectory"),
+    number("max_retries").or("5"),
+    duration("retry_delay").or("100ms"),
+    // Names of the documentation, which Distribution 3 does not read.
+    key(
+        "copy_status_poll_max_retry",
+        Kind::Number,
+        Status::Deprecated("write storage.azure.max_retries instead"),
+    ),
+    key(
+        "copy_status_poll_delay",
+        Kind::Duration,
+        Status::Deprecated("write storage.azure.retry_delay instead"),
+    ),
+    switch("skipverify").or("false"),
+    text("connectionstring").secret(),
+    MEMORY,
+    RETRIES,
+    RETRY_DEADLINE,
 ];
 
 const GCS: &[Key] = &[
-    part("bucket"),
-    part("keyfile"),
-    refused("credentials", GCS_CREDENTIALS, Asks::Filled),
-    part("rootdirectory"),
-    plain_part("chunksize"),
-    plain_part("maxconcurrency"),
-    part("useragent"),
+    text("bucket"),
+    text("keyfile"),
+    section("credentials", GCS_CREDENTIALS),
+    text("rootdirectory"),
+    number("chunksize").or(PART),
+    number("maxconcurrency").or("50"),
+    text("useragent"),
+    // Ours.
+    text("endpoint"),
+    MEMORY,
+    RETRIES,
+    RETRY_DEADLINE,
 ];
 
 const GCS_CREDENTIALS: &[Key] = &[
-    part("type"),
-    part("project_id"),
-    part("private_key_id"),
-    part("private_key").secret(),
-    part("client_email"),
-    part("client_id"),
-    part("auth_uri"),
-    part("token_uri"),
-    part("auth_provider_x509_cert_url"),
-    part("client_x509_cert_url"),
-    part("universe_domain"),
+    text("type"),
+    text("project_id"),
+    text("private_key_id"),
+    text("private_key").secret(),
+    text("client_email"),
+    text("client_id"),
+    text("auth_uri"),
+    text("token_uri"),
+    text("auth_provider_x509_cert_url"),
+    text("client_x509_cert_url"),
+    text("universe_domain"),
 ];
 
 const AUTH: &[Key] = &[
@@ -227,7 +296,29 @@ const OIDC: &[Key] = &[
 const MIDDLEWARE: &[Key] = &[
     refused_list("registry", &Kind::Section(MIDDLEWARE_ENTRY), Asks::Entries),
     refused_list("repository", &Kind::Section(MIDDLEWARE_ENTRY), Asks::Entries),
-    refused_list("storage", &Kind::Section(MIDDLEWARE_ENTRY), Asks::Entries),
+    key("storage", Kind::List(&Kind::Section(STORAGE_MIDDLEWARE)), Status::Supported),
+];
+
+const STORAGE_MIDDLEWARE: &[Key] = &[
+    word("name", &["cloudfront", "redirect", "rewrite"]),
+    flag("disabled").or("false"),
+    section("options", STORAGE_MIDDLEWARE_OPTIONS),
+];
+
+/// Those of all of them, without defaults, since each is for one; which is in `decode/middleware.rs`.
+const STORAGE_MIDDLEWARE_OPTIONS: &[Key] = &[
+    text("baseurl"),
+    text("scheme"),
+    text("host"),
+    text("trimpathprefix"),
+    text("privatekey"),
+    text("keypairid"),
+    duration("duration"),
+    word("ipfilteredby", &["none", "aws", "awsregion"]),
+    text("awsregion"),
+    duration("updatefrequency"),
+    key("updatefrenquency", Kind::Duration, Status::Deprecated("write updatefrequency instead")),
+    text("iprangesurl"),
 ];
 
 const MIDDLEWARE_ENTRY: &[Key] =

@@ -22,7 +22,7 @@ fn defaults() {
         "http: {timeouts: {header: 0, body: 0s, write: 0}, limits: {headerbytes: 0, connections: 0}}\n";
     assert_eq!(clean(&format!("{BASE}{zeros}"), &[]).http.limits, Limits::default());
     assert_eq!((config.catalog_max_entries, config.tags_max), (1000, 1000));
-    assert!(!config.storage.delete_enabled && config.storage.redirect && !config.storage.read_only);
+    assert!(!config.storage.delete_enabled && config.storage.redirects.enabled && !config.storage.read_only);
     assert!(config.storage.descriptor_cache.is_none() && config.storage.tag_concurrency.is_none());
     assert!(config.validation.enabled && config.validation.platforms == Platforms::All);
     assert!(config.http.secret.is_none() && config.http.prefix.is_none() && config.http.host.is_none());
@@ -88,7 +88,7 @@ validation:
     assert!(config.log.report_caller && !config.log.access_log);
     let storage = config.storage;
     assert_eq!(storage.driver, Driver::Filesystem { root: "012".into(), max_threads: 30 });
-    assert!(storage.delete_enabled && !storage.redirect && storage.read_only);
+    assert!(storage.delete_enabled && !storage.redirects.enabled && storage.read_only);
     assert_eq!(storage.descriptor_cache, Some(DescriptorCache::InMemory { entries: Some(16) }));
     assert_eq!(storage.tag_concurrency, Some(8));
     let http = config.http;

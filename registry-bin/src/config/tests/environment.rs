@@ -166,15 +166,14 @@ fn mistakes_name_the_variable() {
         ("REGISTRY_NOTIFICATIONS_ENDPOINTS_0_URL", "x", "notifications.endpoints[0].url: is not a URL of http or https; write it like https://hooks.example.com/events".to_owned()),
         ("REGISTRY_REDIS_OPTIONS_ADDRS", "[x]", "redis.addrs: \"x\" is not an address such as redis.example.com:6379".to_owned()),
         ("REGISTRY_REDIS_ADDRS_0", "x", "redis.addrs: \"x\" is not an address such as redis.example.com:6379".to_owned()),
-        ("REGISTRY_MIDDLEWARE_STORAGE_0_OPTIONS_BASEURL", "x", format!("middleware.storage[0]: {UNSUPPORTED}")),
+        ("REGISTRY_MIDDLEWARE_STORAGE_0_OPTIONS_BASEURL", "x", "middleware.storage[0].name: is missing; it is one of cloudfront, redirect, rewrite".to_owned()),
+        ("REGISTRY_MIDDLEWARE_REGISTRY_0_NAME", "x", format!("middleware.registry[0]: {UNSUPPORTED}")),
         ("REGISTRY_AUTH_HTPASWD_PATH", "/x", "not a configuration key; the registry will not guess about access control".to_owned()),
         ("REGISTRY_AUHT", "htpasswd", "not a configuration key; the registry will not guess about access control".to_owned()),
         ("REGISTRY_HTPASSWD_PATH", "/x", "not a configuration key; the registry will not guess about access control".to_owned()),
     ] {
         assert_eq!(errors(file, &[(name, value)]), [format!("{name}: {expected}")], "{name}={value}");
     }
-    let azure = [("REGISTRY_STORAGE", "azure"), ("REGISTRY_STORAGE_AZURE_COPY_STATUS_POLL_MAX_RETRY", "5")];
-    assert_eq!(errors(file, &azure), [format!("REGISTRY_STORAGE: storage.azure: {UNSUPPORTED}")]);
     let misplaced = format!("{BASE}http: text\n");
     assert_eq!(
         errors(&misplaced, &[("REGISTRY_HTTP_ADDR", ":1")]),

@@ -70,7 +70,10 @@ fn refused() -> Vec<String> {
 /// Every key of the table of the program, by its full name.
 fn keys() -> Vec<(String, &'static Key)> {
     fn collect(keys: &'static [Key], path: &str, all: &mut Vec<(String, &'static Key)>) {
-        for key in keys.iter().filter(|key| !matches!(key.kind, Kind::Inline)) {
+        // The other name of a driver, with the same keys.
+        let other =
+            |key: &&Key| matches!(key.kind, Kind::Inline) || (path == "storage" && key.name == "s3aws");
+        for key in keys.iter().filter(|key| !other(key)) {
             let dotted = if path.is_empty() { key.name.to_owned() } else { format!("{path}.{}", key.name) };
             match key.kind {
                 Kind::Section(keys) | Kind::Drivers(keys) => collect(keys, &dotted, all),
@@ -158,9 +161,14 @@ fn a_documented_default_is_what_a_missing_key_means() {
         let Some(default) = key.default.filter(|_| is_obeyed(key) && !dotted.contains("[]")) else {
             continue;
         };
-        let storage = if dotted.starts_with("storage.filesystem") { "filesystem" } else { "inmemory" };
-        let base =
-            format!("version: 0.1\nstorage: {{{storage}: {{}}, cache: {{blobdescriptor: inmemory}}}}\n");
+        let storage = match dotted.split('.').nth(1) {
+            Some("filesystem") => "filesystem: {}",
+            Some("s3") => "s3: {bucket: b, region: eu-central-1}",
+            Some("gcs") => "gcs: {bucket: b}",
+            Some("azure") => "azure: {accountname: a, accountkey: a2V5, container: c}",
+            _ => "inmemory: {}",
+        };
+        let base = format!("version: 0.1\nstorage: {{{storage}, cache: {{blobdescriptor: inmemory}}}}\n");
         let set = |value: &str| {
             let name = format!("REGISTRY_{}", dotted.replace('.', "_").to_uppercase());
             load_with(&base, &[(&name, value)]).map(|loaded| format!("{:?}", loaded.config))

@@ -34,7 +34,7 @@ fn what_the_reader_takes_is_valid() {
         "http: {draintimeout: 1h30m, timeouts: {body: 1.5s}, limits: {headerbytes: 0x4000}}",
         "catalog: {maxentries: }",
         "validation: {manifests: {indexes: {platforms: LIST, platformlist: [{os: linux}]}}}",
-        "middleware: {storage: [{name: redirect, options: {baseurl: x, deep: [{er: 1}]}}]}",
+        "middleware: {storage: [{name: redirect, options: {baseurl: x}}], registry: [{options: {deep: [{er: 1}]}}]}",
         "compatibility: {schema1: {enabled: true}}",
     ] {
         assert_eq!(faults(&format!("{BASE}{text}\n")), [""; 0], "{text}");

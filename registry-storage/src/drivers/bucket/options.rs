@@ -95,7 +95,7 @@ pub struct S3Options {
     pub encryption: S3Encryption,
     /// The storage class of new objects; `None` sends nothing.
     pub storage_class: Option<String>,
-    /// The canned access control list of new objects; `None` sends nothing.
+    /// The canned access control list of new objects; `None` sends nothing, which means `private`.
     pub acl: Option<String>,
     /// Whether requests are signed with version 4; otherwise with version 2.
     pub v4_auth: bool,
@@ -165,11 +165,11 @@ impl S3Options {
             fips: false,
             encryption: S3Encryption::None,
             storage_class: Some("STANDARD".to_owned()),
-            acl: Some("private".to_owned()),
+            acl: None,
             v4_auth: true,
             copy_threshold: 32 << 20,
             copy_part: 32 << 20,
-            copy_concurrency: 16,
+            copy_concurrency: 100,
             log: S3Log::Off,
         }
     }

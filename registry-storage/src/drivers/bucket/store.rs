@@ -9,6 +9,8 @@ use bytes::Bytes;
 use http::Uri;
 use registry_core::{BoxError, ByteStream, RedirectHint, StorageError};
 
+use super::probe::Probe;
+
 /// A bucket: objects under keys, which spell directories with `/` and have none.
 ///
 /// Each method is one request where nothing else is said, tried again as the service asks for it. Methods
@@ -54,6 +56,19 @@ pub(crate) trait Bucket: fmt::Debug + Send + Sync + 'static {
         content: Vec<Bytes>,
     ) -> Result<Part, BucketError>;
 
+    /// Uploads a part that is a piece of an object, which does not pass through here. `None` if the service
+    /// has no such request.
+    async fn copy_part(
+        &self,
+        _key: &str,
+        _upload: &str,
+        _number: u32,
+        _from: &str,
+        _range: Range<u64>,
+    ) -> Result<Option<Part>, BucketError> {
+        Ok(None)
+    }
+
     /// Makes an object of the parts.
     ///
     /// # Errors
@@ -73,6 +88,15 @@ pub(crate) trait Bucket: fmt::Debug + Send + Sync + 'static {
 
     /// A URL from which a client can fetch the object, or `None`.
     async fn sign(&self, key: &str, hint: &RedirectHint) -> Result<Option<Uri>, BucketError>;
+
+    /// Whether an object with a checksum that is not its own is refused; `None` if that was not tried. An
+    /// object that was not refused is there.
+    async fn refuses_damage(&self, _key: &str) -> Result<Option<bool>, BucketError> {
+        Ok(None)
+    }
+
+    /// Goes by what was found out about the service, in place of what its documentation says.
+    fn learn(&self, _found: &Probe) {}
 }
 
 /// What a service can do and how much at once.
