@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # The same configuration file and the same variables start Distribution 3 and
-# ours, and both are asked the same: every key of http, storage, health,
-# notifications, catalog and validation, by what it does, and by what it is
-# refused for. `e2e/alike/` has the cases; where we differ on purpose is listed
+# ours, and both are asked the same: every key of http, storage, middleware,
+# health, notifications, catalog and validation, by what it does, and by what it
+# is refused for. `e2e/alike/` has the cases; where we differ on purpose is listed
 # in `differences.py` with the reason, and has to differ still.
 # `bash e2e/alike.sh headers draining` runs some of the cases.
 SUITE=alike

@@ -13,14 +13,6 @@ SUITE=distribution-gc
 
 data_of() { echo "$1/docker/registry/v2/blobs/sha256/$(cut -c8-9 <<<"$2")/${2#sha256:}/data"; }
 
-# collect FLAVOUR STORE [OPTION…]: with the registries stopped.
-collect() {
-    local flavour=$1 store=$2
-    shift 2
-    write_config "$WORK/collect.yml" 1 "$store"
-    (clean timeout 60 "$(registry_command "$flavour")" garbage-collect "$@" "$WORK/collect.yml") >"$WORK/collected" 2>&1
-}
-
 fingerprint() { (cd "$1" && find . -type f -print0 | sort -z | xargs -0 sha256sum && find . -type d | sort); }
 
 # A copy of the store, with files beside each revision link as our index of tags puts them there.

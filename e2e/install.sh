@@ -12,7 +12,7 @@ wanted=(
     curl:curl jq:jq python3:python3 strace:strace skopeo:skopeo podman:podman buildah:buildah
     /usr/bin/docker:docker.io dockerd:docker.io docker-registry:docker-registry redis-server:redis-server openssl:openssl /usr/bin/aiosmtpd:python3-aiosmtpd
     lintian:lintian systemd-analyze:systemd systemd-socket-activate:systemd dpkg-shlibdeps:dpkg-dev strip:binutils man:man-db ip:iproute2 pip3:python3-pip htpasswd:apache2-utils
-    promtool:prometheus
+    promtool:prometheus npm:npm
 )
 missing=()
 for entry in "${wanted[@]}"; do
@@ -68,6 +68,7 @@ build kustomize kustomize sigs.k8s.io/kustomize/kustomize/v5 build
 build crds crds . build
 build pebble pebble github.com/letsencrypt/pebble/v2/cmd/pebble build
 build pebble pebble-challtestsrv github.com/letsencrypt/pebble/v2/cmd/pebble-challtestsrv build
+build minio minio github.com/minio/minio build -ldflags='-s -w'
 
 # --- Python: the schemas of Kubernetes' API servers
 schemas=$TOOLS/kubernetes-validate
@@ -85,6 +86,26 @@ if [[ $(cat "$TOOLS/python.stamp" 2>/dev/null) != "${libraries[*]}" ]]; then
     rm -rf "$TOOLS/python"
     timeout 300 python3 -m pip install --quiet --root-user-action ignore --target "$TOOLS/python" "${libraries[@]}" </dev/null
     echo "${libraries[*]}" >"$TOOLS/python.stamp"
+fi
+
+# --- Python: moto, a second S3
+moto=('moto[s3]==5.2.5' flask==3.1.2 flask-cors==6.0.1)
+if [[ $(cat "$TOOLS/moto.stamp" 2>/dev/null) != "${moto[*]}" ]]; then
+    echo "install: ${moto[*]}"
+    rm -rf "$TOOLS/moto"
+    timeout 300 python3 -m pip install --quiet --root-user-action ignore --target "$TOOLS/moto" "${moto[@]}" </dev/null
+    echo "${moto[*]}" >"$TOOLS/moto.stamp"
+fi
+
+# --- Node: Azurite, an emulator of Azure's Blob service
+stamp=$(sha256sum <"$E2E/tools/azurite/package-lock.json")
+if [[ $(cat "$TOOLS/azurite.stamp" 2>/dev/null) != "$stamp" ]]; then
+    echo "install: azurite from e2e/tools/azurite"
+    rm -rf "$TOOLS/azurite"
+    mkdir "$TOOLS/azurite"
+    cp "$E2E/tools/azurite/package.json" "$E2E/tools/azurite/package-lock.json" "$TOOLS/azurite/"
+    (cd "$TOOLS/azurite" && timeout 300 npm ci --omit=dev --ignore-scripts --no-audit --no-fund --loglevel=error </dev/null)
+    echo "$stamp" >"$TOOLS/azurite.stamp"
 fi
 
 # --- Go's own reader of profiles

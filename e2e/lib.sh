@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # Shared helpers of the end-to-end suites: start and stop registries, speak
-# HTTP, compare digests, make certificates, count tests. Images and the official
-# suites are in lib/.
+# HTTP, compare digests, make certificates, count tests. Images, the official
+# suites and stores that are servers are in lib/.
 #
 # A suite sets SUITE and sources this file, defines one function per test, runs
 # each with `check "what it proves" function`, and ends with `finish`.
@@ -135,8 +135,7 @@ version: 0.1
 log:
   level: info
 storage:
-  filesystem:
-    rootdirectory: $3
+$(store_config "$3")
   delete:
     enabled: true
 ${EXTRA_STORAGE:-}
@@ -148,13 +147,22 @@ ${EXTRA_CONFIG:-}
 YAML
 }
 
+# collect FLAVOUR STORE [OPTION…]: the garbage collector, with the registries
+# stopped. What it says is in $WORK/collected.
+collect() {
+    local flavour=$1 store=$2
+    shift 2
+    write_config "$WORK/collect.yml" 1 "$store"
+    (clean timeout 60 "$(registry_command "$flavour")" garbage-collect "$@" "$WORK/collect.yml") >"$WORK/collected" 2>&1
+}
+
 # start_registry NAME STORE [FLAVOUR]: serves STORE on a free port. Sets REG
 # (host:port), REG_PID and REG_LOG.
 start_registry() {
     local name=$1 store=$2 flavour=${3:-ours} attempt port command
     command=$(registry_command "$flavour")
     [[ -x $command ]] || fail "no registry at $command (set REGISTRY_BIN, or run e2e/install.sh)"
-    mkdir -p "$store"
+    [[ $store != /* ]] || mkdir -p "$store"
     for ((attempt = 0; attempt < 5; attempt++)); do
         port=$(free_port)
         write_config "$WORK/$name.yml" "$port" "$store"
@@ -338,6 +346,7 @@ give() {
 
 . "$E2E/lib/images.sh"
 . "$E2E/lib/conformance.sh"
+. "$E2E/lib/stores.sh"
 
 # -------------------------------------------------------------------- tests
 

@@ -13,12 +13,14 @@ import sys
 import time
 import traceback
 
+import buckets  # noqa: F401, cases
 import differences
 import frame
 import health  # noqa: F401, cases
 import http_addresses  # noqa: F401, cases
 import http_tls  # noqa: F401, cases
 import keys
+import middleware  # noqa: F401, cases
 import notifications  # noqa: F401, cases
 import storage  # noqa: F401, cases
 import validation  # noqa: F401, cases

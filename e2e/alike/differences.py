@@ -41,6 +41,15 @@ def with_prefix(theirs):
     return theirs.replace("/v2/", "/p/v2/") if isinstance(theirs, str) else theirs
 
 
+def whole_answer(theirs):
+    """What is said of a blob of ten digits besides where it is."""
+    status, header = theirs
+    name = header.split(":")[0]
+    tag = "sha256:84d89877f0d4041efb6bf91a16f0248f2fd573e6af05c19f96bedb9f882f7882"
+    values = {"Docker-Content-Digest": tag, "ETag": f'"{tag}"', "Content-Type": None}
+    return [status, f"{name}: {values[name]}"]
+
+
 PURGING = "upload_purging"
 LIST = [
     Difference(
@@ -223,6 +232,96 @@ LIST = [
         *taken_here("redirects", "redirect: {}"),
     ),
     Difference(
+        "a blob that is elsewhere",
+        "`Content-Type`, no digest",
+        "`Docker-Content-Digest`, `ETag`, no `Content-Type`",
+        "the digest is that of the blob, the type of what is not there",
+        ("redirect_middleware", "header (Docker-Content-Digest|ETag|Content-Type)", ANY, whole_answer),
+        ("redirect_middleware", "whole, HEAD", ANY, lambda theirs: [*theirs[:2], "Content-Length: 0", *theirs[3:]]),
+    ),
+    Difference(
+        "several ranges of a blob that is elsewhere",
+        "307, and the whole blob there",
+        "206",
+        "object stores know one range",
+        ("redirect_middleware", "Range: bytes=0-1,5-6", ANY, [206, "Location: None"]),
+    ),
+    Difference(
+        "a range that is none, of a blob that is elsewhere",
+        "307",
+        "416",
+        "as for blobs that are here",
+        ("redirect_middleware", "Range: bytes=4-2", ANY, [416, ["RANGE_INVALID"], "Location: None"]),
+    ),
+    Difference(
+        "conditions on a blob that is elsewhere",
+        "307: the store judges by tags of its own",
+        "304, 412, or the blob",
+        "the client asks about our entity tag",
+        ("redirect_middleware", "If-None-Match", ANY, [304, "Location: None"]),
+        ("redirect_middleware", "If-(Match|Range)", ANY, [206, "Location: None"]),
+    ),
+    Difference(
+        "`baseurl` of `redirect` with a user, query, fragment, blank or another scheme than `http` and `https`",
+        "taken, and partly dropped",
+        "error",
+        "clients would be sent where nothing is",
+        *refused_here(
+            "redirect_middleware",
+            "baseurl: ftp://cdn.example.com",
+            "baseurl: https://user:password@cdn.example.com",
+            "baseurl: https://cdn.example.com/?a=b",
+            "baseurl: https://cdn.example.com/#a",
+            "baseurl: https://cdn.example.com/a b",
+        ),
+    ),
+    Difference(
+        "`rewrite` over a driver that gives no URLs",
+        "clients are sent to `//host`",
+        "the blob, and a warning at the start",
+        "nothing is there",
+        ("rewrite_middleware", "rewrite where there is no URL", [307, "Location: //h"], [200, "Location: None"]),
+    ),
+    Difference(
+        "`scheme` and `host` of `rewrite` that are none",
+        "taken",
+        "error",
+        "as above",
+        *refused_here(
+            "rewrite_middleware", "rewrite: {scheme: ftp}", "rewrite: {host: a/b}", "rewrite: {host: 'u@h'}"
+        ),
+    ),
+    Difference(
+        "options of storage middleware that it does not have",
+        "ignored",
+        "error",
+        "a mistake",
+        *refused_here("redirect_middleware", "another option"),
+        *refused_here("rewrite_middleware", "rewrite: {hots: h}"),
+    ),
+    Difference(
+        "`disabled: true` on storage middleware",
+        "ignored",
+        "obeyed",
+        "it is documented",
+        ("middleware_lists", "disabled: true", ANY, [200, "Location: None"]),
+        *taken_here("middleware_lists", "disabled, and wrong"),
+    ),
+    Difference(
+        "names of storage middleware in capitals",
+        "error",
+        "taken",
+        "as other words",
+        *taken_here("middleware_lists", "Redirect"),
+    ),
+    Difference(
+        "`cloudfront` over a driver without objects",
+        "a warning at each request",
+        "error",
+        "it could do nothing",
+        *refused_here("middleware_lists", "cloudfront without a bucket"),
+    ),
+    Difference(
         "`storage.cache: {}`",
         "a warning",
         "no cache",
@@ -355,6 +454,35 @@ LIST = [
         "error",
         "a mistake",
         *refused_here("mistakes", "{name: a}", "{name: a, url: nothing}", "{name: a, url: 'ftp://127.0.0.1/'}"),
+    ),
+    Difference(
+        "a bucket that cannot be reached",
+        "starts, and pushes fail",
+        "error at the start",
+        "nothing is served that cannot be kept; the start says what is wrong",
+        *refused_here("s3_mistakes", "nobody answers"),
+        *refused_here("azure_mistakes", "nobody answers"),
+    ),
+    Difference(
+        "`chunksize: 10485760abc`",
+        "10485760",
+        "error",
+        "a mistake",
+        *refused_here("s3_mistakes", "chunksize: 10485760abc"),
+    ),
+    Difference(
+        "`storage.s3.keyid` without `encrypt`",
+        "sent, and refused by the service or ignored",
+        "error",
+        "somebody believes in encryption",
+        *refused_here("s3_mistakes", "keyid without encrypt"),
+    ),
+    Difference(
+        "`accesskey` or `secretkey` alone",
+        "ignored; credentials of the environment",
+        "error",
+        "it would be somebody else's bucket",
+        *refused_here("s3_mistakes", "accesskey alone", "secretkey alone"),
     ),
 ]
 
