@@ -37,6 +37,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "httpdate",
             "humantime",
             "md-5",
+            "memmap2",
             "object_store",
             "percent-encoding",
             "quick-xml",

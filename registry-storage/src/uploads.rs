@@ -87,11 +87,19 @@ impl Uploads {
         let newest = self.shared.tickets.newest(id, ticket);
         // The ticket that a session begins with is as good at its end. Only here it is known to be the last.
         let known = |ticket: &Ticket| ticket.size > 0 || self.shared.tickets.knows(id);
-        if let Some(ticket) = newest.filter(known) {
-            return self.resume_with(id, ticket).await;
-        }
+        let newest = match newest {
+            Some(ticket) if known(&ticket) => return self.resume_with(id, ticket).await,
+            newest => newest,
+        };
         let started_at = self.started_at(id).await?;
-        let file = self.open(id).await?;
+        let file = match (self.open_as(id, WriteMode::Append).await, newest) {
+            (Err(Error::UploadUnknown { .. }), Some(ticket)) => return self.resume_with(id, ticket).await,
+            // Where a file is made when it has its first bytes, a session begins without one.
+            (Err(Error::UploadUnknown { .. }), None) if self.shared.flat() => {
+                self.open_as(id, WriteMode::Truncate).await?
+            }
+            (opened, _) => opened?,
+        };
         let hashing = match file.size() {
             0 => Hashing::Undecided { held: Vec::new(), otherwise: None },
             size => self.restore(id, size).await?.map_or(Hashing::Unread, Hashing::known),
@@ -158,16 +166,6 @@ impl Uploads {
         let content = content.ok_or_else(|| self.unknown(id))?;
         let text = std::str::from_utf8(&content).unwrap_or_default().trim();
         Ok(humantime::parse_rfc3339(text).unwrap_or(SystemTime::UNIX_EPOCH))
-    }
-
-    async fn open(&self, id: &UploadId) -> Result<Box<dyn FileWriter>> {
-        match self.open_as(id, WriteMode::Append).await {
-            // Where a file is made when it has its first bytes, a session begins without one.
-            Err(Error::UploadUnknown { .. }) if self.shared.flat() => {
-                self.open_as(id, WriteMode::Truncate).await
-            }
-            opened => opened,
-        }
     }
 
     async fn open_as(&self, id: &UploadId, mode: WriteMode) -> Result<Box<dyn FileWriter>> {

@@ -14,7 +14,7 @@ use super::source::{Source, environment, strictness};
 use crate::access::{self, Access};
 use crate::access_log;
 use crate::assemble::{Assembly, assemble};
-use crate::config::{self, Config, Driver};
+use crate::config::{self, Config, Driver, Limits};
 use crate::listener::{self, Listener, Outcome, ServeOptions, Tls, Transport};
 use crate::reload::{Reload, Watch};
 use crate::telemetry::{self, Telemetry};
@@ -108,7 +108,11 @@ async fn run(
     let options = ServeOptions {
         drain_timeout: config.http.drain_timeout,
         access_log: config.log.access_log.then(access_log::standard_output),
-        limits: config.http.limits,
+        limits: Limits {
+            read_ahead: matches!(config.storage.driver, Driver::Bucket(_))
+                .then_some(Limits::BUCKET_READ_AHEAD),
+            ..config.http.limits
+        },
         transport: Transport {
             tls: tls.clone(),
             h2c: config.http.h2c,

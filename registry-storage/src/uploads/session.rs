@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use registry_core::{
     Algorithm, Batch, BlobWriter, Change, Descriptor, Digest, Digester, Durability, Error, FileWriter,
-    Result, StorageError, UploadId, UploadStatus,
+    Result, StorageError, UploadId, UploadStatus, WriteMode,
 };
 use tracing::Instrument;
 
@@ -228,7 +228,7 @@ impl Session {
                 // Let go of the session so that all bytes are in the store, and take it again.
                 self.file.close().await?;
                 let digester = self.uploads.rehash(&self.id, algorithm).await?;
-                self.file = self.uploads.open(&self.id).await?;
+                self.file = self.uploads.open_as(&self.id, WriteMode::Append).await?;
                 if self.file.size() != size || digester.bytes_hashed() != size {
                     return Err(Error::UploadBusy { id: self.id });
                 }

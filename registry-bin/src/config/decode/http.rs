@@ -228,6 +228,7 @@ fn limits(timeouts: &Reader<'_>, limits: &Reader<'_>) -> Limits {
                 bytes
             }
         },
+        read_ahead: default.read_ahead,
         connections: count(limits, "connections"),
     }
 }

@@ -106,6 +106,7 @@ validation:
         write: Duration::from_millis(1500),
         header_bytes: 16384,
         connections: Some(5000),
+        read_ahead: None,
     };
     assert_eq!(http.limits, limits);
     let headers: Vec<_> = http.headers.iter().map(|(n, v)| (n.as_str(), v.to_str().unwrap())).collect();

@@ -43,6 +43,9 @@ pub(super) async fn serve<S, B>(
 {
     let traffic = Arc::clone(&client.traffic);
     let mut http = http1::Builder::new();
+    if let Some(bytes) = limits.read_ahead {
+        http.max_buf_size(bytes.max(2 * limits.header_bytes));
+    }
     http.max_header_size(limits.header_bytes).half_close(true);
     let mut head = Head::new(limits.header);
     let mut wire = Wire::new(io, Arc::clone(&traffic));

@@ -57,7 +57,7 @@ impl BucketOptions {
             bucket: bucket.into(),
             root: String::new(),
             part_size: 8 << 20,
-            memory: 32 << 20,
+            memory: 16 << 20,
             skip_verify: false,
             user_agent: None,
             retries: 5,

@@ -16,6 +16,7 @@ mod faults;
 pub(super) mod find;
 mod held;
 mod parts;
+mod piece;
 mod saved;
 mod send;
 #[cfg(test)]

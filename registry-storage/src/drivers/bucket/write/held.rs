@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::budget::{Budget, Room};
+use super::piece::Piece;
 
 /// The most bytes of a piece. What arrives is copied into pieces of our own, since it may be a small part
 /// of a large buffer.
@@ -25,7 +26,7 @@ struct State {
 /// Bytes with the room they are in.
 pub(crate) struct Pieces {
     full: Vec<Bytes>,
-    open: BytesMut,
+    open: Piece,
     len: u64,
     room: Room,
 }
@@ -49,8 +50,7 @@ impl Held {
 
     /// How many bytes fit without more room.
     pub(crate) fn spare(&self) -> usize {
-        let state = self.state();
-        state.bytes.open.capacity() - state.bytes.open.len()
+        self.state().bytes.open.spare()
     }
 
     /// For how many bytes room should be asked, with so many at hand.
@@ -69,13 +69,13 @@ impl Held {
         let bytes = &mut state.bytes;
         if let Some(room) = room {
             let capacity = usize::try_from(room.bytes()).unwrap_or(PIECE);
-            let full = std::mem::replace(&mut bytes.open, BytesMut::with_capacity(capacity));
+            let full = std::mem::replace(&mut bytes.open, Piece::with_capacity(capacity));
             if !full.is_empty() {
                 bytes.full.push(full.freeze());
             }
             bytes.room.add(room);
         }
-        bytes.open.put_slice(data);
+        bytes.open.put(data);
         bytes.len += data.len() as u64;
         true
     }
@@ -104,7 +104,7 @@ impl Held {
 
 impl Pieces {
     fn new(room: Room) -> Self {
-        Self { full: Vec::new(), open: BytesMut::new(), len: 0, room }
+        Self { full: Vec::new(), open: Piece::none(), len: 0, room }
     }
 
     pub(crate) fn len(&self) -> u64 {
