@@ -98,6 +98,8 @@ fn buckets_are_read_from_the_environment_alone() {
     let mut expected = S3Options::new("b", "eu-central-1");
     expected.encryption = registry::storage::bucket::S3Encryption::Service;
     expected.bucket.part_size = 10 << 20;
+    // Two parts are the least.
+    expected.bucket.memory = 20 << 20;
     assert_eq!(found, expected);
     let found = gcs(
         file,
