@@ -157,6 +157,7 @@ checked() {
 make_secrets() {
     mkdir -p "$WORK/secrets/registry" "$WORK/secrets/tls"
     echo a-secret-for-all-replicas >"$WORK/secrets/registry/http-secret"
+    echo the-secret-of-the-bucket >"$WORK/secrets/registry/bucket-secret"
     openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost \
         -addext subjectAltName=DNS:localhost -addext basicConstraints=critical,CA:FALSE \
         -keyout "$WORK/secrets/tls/tls.key" -out "$WORK/secrets/tls/tls.crt" 2>/dev/null

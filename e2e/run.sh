@@ -34,7 +34,7 @@ for suite in "${suites[@]}"; do
         status=1
     fi
     # The suite's own last line, `name: N passed, N failed`.
-    read -r p f < <(sed -n 's/^[a-z-]*: \([0-9]*\) passed, \([0-9]*\) failed$/\1 \2/p' "$output" | tail -n 1) || true
+    read -r p f < <(sed -n 's/^[a-z0-9-]*: \([0-9]*\) passed, \([0-9]*\) failed$/\1 \2/p' "$output" | tail -n 1) || true
     note=
     if [[ -z ${p:-} ]]; then
         p=$(grep -c '^ok ' "$output")

@@ -42,8 +42,10 @@ pub trait BucketKeys {
 }
 
 /// The least that S3 takes as a part that is not the last; Google's parts are alike.
+#[cfg(any(feature = "s3", feature = "gcs"))]
 const LEAST_PART: u64 = 5 << 20;
 /// The most that is taken as a part, and copied at once.
+#[cfg(any(feature = "s3", feature = "gcs"))]
 const LARGEST_PART: u64 = 5 << 30;
 /// More tries than this only wait.
 const MOST_RETRIES: u64 = 100;

@@ -39,6 +39,7 @@ pub(crate) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, BucketError> 
 }
 
 /// Writes a text so that it can stand between two tags.
+#[cfg(any(test, feature = "s3", feature = "gcs"))]
 pub(crate) fn escape(text: &str) -> String {
     quick_xml::escape::escape(text).into_owned()
 }
