@@ -221,10 +221,16 @@ class Run:
             raise Failed(f"{self.side} does not start (exit {process.end()}): {process.said()[-600:]}")
         return process
 
-    def refused(self, label, env=None, ready=None, text=None, **configuration):
-        """Notes whether the configuration is refused, or what `ready` found out once it serves."""
+    def refused(self, label, env=None, ready=None, text=None, dies=False, **configuration):
+        """Notes whether the configuration is refused, or what `ready` found out once it serves.
+
+        With `dies`, Distribution may serve before the part that cannot work runs, and ends all of it.
+        """
         process = self.launch(text or self.configuration(**configuration), env)
-        if process.wait_for(ready or self.serves(process)):
+        ready = ready or self.serves(process)
+        if dies:
+            ready = lambda: False
+        if process.wait_for(ready):
             self.note(label, "starts")
         else:
             code = process.end()
