@@ -194,6 +194,17 @@ wait_ready() {
     return 1
 }
 
+# until_true SECONDS COMMAND…: as soon as the command succeeds.
+until_true() {
+    local i seconds=$1
+    shift
+    for ((i = 0; i < seconds * 10; i++)); do
+        "$@" && return 0
+        sleep 0.1
+    done
+    fail "not within $seconds s: $*"
+}
+
 # --------------------------------------------------------------------- HTTP
 
 # http METHOD URL-OR-PATH [CURL-ARGUMENTS…]: sets STATUS, fills BODY, HEADERS.

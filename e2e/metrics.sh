@@ -52,6 +52,9 @@ use_all() {
 # value FILE NAME [LABEL=VALUE…]
 value() { python3 "$E2E/metrics.py" value "$@"; }
 
+# uploading FILE: whether an upload is under way; FILE has the metrics of that moment.
+uploading() { curl -fsS "http://$DEBUG/metrics" >"$1" && [[ $(value "$1" registry_uploads_in_flight) == 1 ]]; }
+
 check_metrics() {
     local said=0
     # Its advice about names is for Distribution, which gave them.
@@ -81,10 +84,8 @@ counts() {
     assert_ne "$(value "$file" process_resident_memory_bytes)" none "memory"
     # An upload is under way for as long as its client takes.
     http_ok 202 POST /v2/m/a/blobs/uploads/ -H 'Content-Length: 0'
-    curl -sS -o /dev/null --limit-rate 100K -X PATCH "${OCTETS[@]}" --data-binary "@$WORK/blob" "$(location)" &
-    sleep 1
-    curl -fsS "http://$DEBUG/metrics" >"$file"
-    assert_eq "$(value "$file" registry_uploads_in_flight)" 1 "uploads under way"
+    curl -sS -o /dev/null --limit-rate 60K -X PATCH "${OCTETS[@]}" --data-binary "@$WORK/blob" "$(location)" &
+    until_true 2 uploading "$file"
     assert_eq "$(value "$file" registry_http_in_flight_requests handler=blob_upload_chunk)" 1 "requests under way"
     wait
     stop "$REG_PID"
@@ -162,6 +163,20 @@ until_status() {
     fail "$2 is $status, not $1"
 }
 
+# until_reported CONDITION NAME: the report of the debug server, as soon as it is as jq's CONDITION says.
+until_reported() {
+    local i
+    for ((i = 0; i < 150; i++)); do
+        http GET "http://$DEBUG/debug/health"
+        if [[ $STATUS == 503 ]] && jq -e "$1" "$BODY" >/dev/null; then
+            cp "$BODY" "$WORK/$2"
+            return 0
+        fi
+        sleep 0.1
+    done
+    fail "/debug/health does not come to be $1: $(cat "$BODY")"
+}
+
 file_that_appears() {
     local flavour debug public
     for flavour in v3 ours; do
@@ -201,10 +216,7 @@ servers_that_fail_and_recover() {
          {uri: 'http://127.0.0.1:$web/', statuscode: 200, timeout: 2s, interval: 300ms}]
   tcp: [{addr: '127.0.0.1:$tcp', timeout: 2s, interval: 300ms}]"
         EXTRA_CONFIG=$config start_with_servers "$flavour"
-        until_status 503 "http://$DEBUG/debug/health"
-        sleep 1 # all of them
-        http_ok 503 GET "http://$DEBUG/debug/health"
-        cp "$BODY" "$WORK/dead-$flavour"
+        until_reported 'length == 3' "dead-$flavour"
         http_ok 503 GET /v2/
         # One that answers, but not as it should; and a port that is there again.
         mkdir -p "$WORK/www"
@@ -214,9 +226,7 @@ servers_that_fail_and_recover() {
         python3 -m http.server "$tcp" --bind 127.0.0.1 --directory "$WORK/www" >/dev/null 2>&1 &
         own $!
         local other=$!
-        sleep 2.5
-        http_ok 503 GET "http://$DEBUG/debug/health"
-        cp "$BODY" "$WORK/wrong-$flavour"
+        until_reported 'length == 1 and (.[] | contains("unexpected status"))' "wrong-$flavour"
         touch "$WORK/www/gone"
         until_status 200 "http://$REG/v2/"
         rm "$WORK/www/gone"
@@ -278,10 +288,10 @@ draining() {
     EXTRA_HTTP='  draintimeout: 20s' debugged draining "$WORK/store-draining"
     http_ok 202 POST /v2/slow/blobs/uploads/ -H 'Content-Length: 0'
     session=$(location)
-    curl -sS -o /dev/null -w '%{http_code}' --limit-rate 100K -X PUT "${OCTETS[@]}" -H 'Expect:' \
+    curl -sS -o /dev/null -w '%{http_code}' --limit-rate 60K -X PUT "${OCTETS[@]}" -H 'Expect:' \
         --data-binary "@$WORK/blob" "$(with_digest "$session" "$DIGEST")" >"$WORK/code" &
     client=$!
-    sleep 0.7
+    until_true 2 uploading "$WORK/draining.txt"
     http_ok 200 GET "http://$DEBUG/readyz"
     kill -TERM "$REG_PID"
     until_status 503 "http://$DEBUG/readyz"

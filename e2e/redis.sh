@@ -51,17 +51,6 @@ entries() {
     cli -p "$port" "$@" --scan --pattern 'registry:v1:content:*' | wc -l
 }
 
-# until_true SECONDS COMMAND…
-until_true() {
-    local i seconds=$1
-    shift
-    for ((i = 0; i < seconds * 10; i++)); do
-        "$@" && return 0
-        sleep 0.1
-    done
-    fail "not within $seconds s: $*"
-}
-
 logged() { grep -q "$1" "$REG_LOG"; }
 remembers() { (($(entries "$@") > 0)); }
 

@@ -22,7 +22,7 @@ build=("$@")
 ((${#targets[@]} > 0)) || mapfile -t targets < <(sed -n 's/^name = "\([a-z]*\)"$/\1/p' Cargo.toml)
 
 if ! cargo fuzz --version >/dev/null 2>&1; then
-    cargo install --locked --quiet cargo-fuzz --version "$VERSION" || exit 1
+    CARGO_PROFILE_DEV_DEBUG=0 cargo install --debug --locked --quiet cargo-fuzz --version "$VERSION" || exit 1
 fi
 # libFuzzer itself is C++.
 if ! command -v c++ >/dev/null; then
