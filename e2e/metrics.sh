@@ -134,8 +134,9 @@ profile() {
     local recorder
     debugged profile "$WORK/store-profile"
     push_blob p "$WORK/blob" >/dev/null
-    curl -fsS "http://$DEBUG/debug/pprof/profile?seconds=2" -o "$WORK/profile" &
+    curl -vfsS "http://$DEBUG/debug/pprof/profile?seconds=2" -o "$WORK/profile" 2>"$WORK/asked" &
     recorder=$!
+    until_true 10 grep -q '^> GET' "$WORK/asked"
     sleep 0.5
     http_ok 409 GET "http://$DEBUG/debug/pprof/profile?seconds=1"
     # The first profile of a process begins when its tables are made.

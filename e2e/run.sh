@@ -5,7 +5,7 @@
 set -uo pipefail
 E2E=$(cd "$(dirname "$0")" && pwd)
 ALL=(serve config alike logging raw hostile metrics listener acme kill full-disk sync-order redis redirect notifications auth-basic auth-alike auth-token auth-issuer auth-policy conformance skopeo crane oras buildah podman docker distribution-store distribution-gc stores migrate replicas s3-large azure deploy)
-LIMIT=${E2E_SUITE_SECONDS:-420}
+LIMIT=${E2E_SUITE_SECONDS:-600}
 
 bash "$E2E/install.sh" || {
     echo "e2e: installing failed"

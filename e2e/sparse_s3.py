@@ -24,7 +24,8 @@ PORT, BUCKET = int(sys.argv[1]), sys.argv[2]
 COPY_LIMIT = int(os.environ.get("COPY_LIMIT", 5 << 30))
 MIN_PART, MAX_PARTS = 5 << 20, 10_000
 PIECE = 1 << 20
-ZEROS = memoryview(bytes(PIECE))
+NOTHING = bytes(PIECE)
+ZEROS = memoryview(NOTHING)
 
 lock = threading.Lock()
 objects = {}
@@ -84,7 +85,7 @@ class Handler(BaseHTTPRequestHandler):
             if not piece:
                 raise ConnectionError("the body broke off")
             left -= len(piece)
-            if ZEROS[: len(piece)] == piece:
+            if piece == NOTHING[: len(piece)]:  # as bytes: a view is compared value by value
                 zeros += len(piece)
                 continue
             digest.update(piece)
