@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Clients that are slow, stalled, half-closed, lying, huge or many (hostile.py),
+# Clients that are slow, stalled, half-closed, lying, huge or many (hostile/),
 # against a registry with short timeouts: every one gets an answer or an end,
 # others are served meanwhile, and nothing is left of them: no open file, no
 # lock, no temporary file, no memory.
@@ -21,7 +21,7 @@ begin_registry() {
 
 # scenario NAME
 scenario() {
-    PYTHONDONTWRITEBYTECODE=1 timeout 200 python3 "$E2E/hostile.py" "$1" --address "$REG" --pid "$REG_PID" --store "$STORE" \
+    PYTHONDONTWRITEBYTECODE=1 timeout 200 python3 "$E2E/hostile" "$1" --address "$REG" --pid "$REG_PID" --store "$STORE" \
         --timeout "$TIMEOUT" --files "$FILES" --memory "$MEMORY" --state "$WORK/sessions.json"
     alive "$REG_PID" || fail "the registry has died"
 }

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Kills the registry twenty times in the middle of concurrent pushes, tag moves
 # and deletes, and after each verifies that everything acknowledged is there,
-# nothing half-done is visible, and uploads go on (kill.py).
+# nothing half-done is visible, and uploads go on (kill/).
 #
 # Then one request is killed at each of its steps (strace) and sent again.
 #
@@ -21,12 +21,12 @@ write_config "$WORK/main.yml" 1 "$STORE"
 
 echo "kill: seed $SEED (E2E_SEED=$SEED repeats it), $KILLS kills"
 ENDED=0
-timeout 300 python3 "$E2E/kill.py" --registry "$REGISTRY_BIN" --config "$WORK/main.yml" --store "$STORE" \
+PYTHONDONTWRITEBYTECODE=1 timeout 300 python3 "$E2E/kill" --registry "$REGISTRY_BIN" --config "$WORK/main.yml" --store "$STORE" \
     --log "$LOG" --pids "$PIDS" --results "$RESULTS" --seed "$SEED" --kills "$KILLS" || ENDED=$?
 
 # holds PROPERTY: something was verified and nothing was wrong.
 holds() {
-    ((ENDED == 0)) || fail "kill.py ended with $ENDED"
+    ((ENDED == 0)) || fail "the clients ended with $ENDED"
     jq -r --arg p "$1" '"verified: \(.verified[$p]), wrong: \(.wrong[$p] | length)", .wrong[$p][:20][]' "$RESULTS"
     [[ $(jq --arg p "$1" '.wrong[$p] | length' "$RESULTS") == 0 ]] || fail "see above"
     (($(jq --arg p "$1" '.verified[$p]' "$RESULTS") > 0)) || fail "nothing was verified"

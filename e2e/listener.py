@@ -179,21 +179,63 @@ def resident(pid):
     return int(status.split("VmRSS:")[1].split()[0])
 
 
-def idle(address, authority, pid, count, most):
+def frame(kind, flags, stream, payload=b""):
+    return struct.pack("!I", len(payload))[1:] + struct.pack("!BBI", kind, flags, stream) + payload
+
+
+def frames(client):
+    """The frames that a server sends: kind, flags, stream."""
+    def exactly(count):
+        data = b""
+        while len(data) < count:
+            piece = client.recv(count - len(data))
+            assert piece, "the connection ended"
+            data += piece
+        return data
+
+    while True:
+        head = exactly(9)
+        exactly(int.from_bytes(head[:3], "big"))
+        yield head[3], head[4], int.from_bytes(head[5:], "big")
+
+
+def idle(address, authority, pid, protocol, count, most):
     """So many connections that were used once and wait, for no more than `most` bytes; then they are used again.
-    Without TLS where the authority is empty."""
+    Without TLS where the authority is empty; `protocol` is `h1` or `h2`."""
     count, most = int(count), int(most)
     resource.setrlimit(resource.RLIMIT_NOFILE, (count + 100, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
     host, port = address.split(":")
     context = trusting(authority) if authority else None
+    if context:
+        context.set_alpn_protocols(["h2"] if protocol == "h2" else ["http/1.1"])
+    streams = {}
 
     def connect():
         client = socket.create_connection((host, int(port)), timeout=10)
-        return context.wrap_socket(client, server_hostname="localhost") if context else client
+        client = context.wrap_socket(client, server_hostname="localhost") if context else client
+        if protocol == "h2":
+            client.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(4, 0, 0))
+        return client
 
     def use(client):
-        client.sendall(b"GET /v2/ HTTP/1.1\r\nhost: a\r\nuser-agent: containers/5.0\r\naccept: */*\r\n\r\n")
-        assert client.recv(1000).startswith(b"HTTP/1.1 200 ")
+        if protocol == "h1":
+            client.sendall(b"GET /v2/ HTTP/1.1\r\nhost: a\r\nuser-agent: containers/5.0\r\naccept: */*\r\n\r\n")
+            assert client.recv(1000).startswith(b"HTTP/1.1 200 ")
+            return
+        stream = streams[client] = streams.get(client, -1) + 2
+        # Indexed: GET and the scheme. Literal, not indexed: the path, the authority, and as above.
+        block = b"\x82" + (b"\x87" if context else b"\x86")
+        block += b"\x04\x04/v2/" + b"\x01\x01a" + b"\x0f\x2b\x0econtainers/5.0" + b"\x0f\x04\x03*/*"
+        client.sendall(frame(1, 5, stream, block))
+        answered = frames(client)
+        # To the frame that ends the stream; settings that come first are acknowledged.
+        while True:
+            kind, flags, of = next(answered)
+            if (kind, flags & 1) == (4, 0):
+                client.sendall(frame(4, 1, 0))
+            assert kind not in (3, 7), f"frame {kind}"
+            if of == stream and kind in (0, 1) and flags & 1:
+                return
 
     for _ in range(20):
         with connect() as client:

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs the registry under strace and proves from the trace that it answers only
 # what would survive a power cut, in the promised order and with the promised
-# number of waits for the disk (sync_order.py).
+# number of waits for the disk (sync_order/).
 #
 # Each sync is made to take at least SYNC_MS, so that those that run side by side
 # are seen to overlap and those in series are not, whatever the disk.
@@ -9,11 +9,12 @@ SUITE=sync-order
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
 
+export PYTHONDONTWRITEBYTECODE=1
 SYNC_MS=200
 STORE=$WORK/store
 [[ -x $REGISTRY_BIN ]] || fail "no registry at $REGISTRY_BIN"
 command -v strace >/dev/null || fail "no strace (run e2e/install.sh)"
-CALLS=$(python3 "$E2E/sync_order.py" calls)
+CALLS=$(python3 "$E2E/sync_order" calls)
 
 # traced NAME: starts a registry under strace, noting what the store has before.
 # strace -D leaves the registry our own child.
@@ -41,7 +42,7 @@ judged() {
         alive "$tracer" || break
         sleep 0.1
     done
-    python3 "$E2E/sync_order.py" judge "$WORK/$1.trace" "$WORK/$1.operations" "$WORK/$1.existing" "$STORE" "$WORK/$1.json"
+    python3 "$E2E/sync_order" judge "$WORK/$1.trace" "$WORK/$1.operations" "$WORK/$1.existing" "$STORE" "$WORK/$1.json"
 }
 
 # holds RUN PROPERTY: something was verified and nothing was wrong.
@@ -56,15 +57,15 @@ start_registry other "$STORE"
 OTHER=$REG
 OTHER_PID=$REG_PID
 traced first
-python3 "$E2E/sync_order.py" drive everything "$REG" "$WORK/first.operations" --other "$OTHER" || echo "not all requests were answered as expected"
+python3 "$E2E/sync_order" drive everything "$REG" "$WORK/first.operations" --other "$OTHER" || echo "not all requests were answered as expected"
 judged first || echo "the trace was not judged"
 stop "$OTHER_PID"
 traced second
-python3 "$E2E/sync_order.py" drive restart "$REG" "$WORK/second.operations" || echo "not all requests were answered as expected"
+python3 "$E2E/sync_order" drive restart "$REG" "$WORK/second.operations" || echo "not all requests were answered as expected"
 judged second || echo "the trace was not judged"
 SYNC_MS=300
 traced third
-python3 "$E2E/sync_order.py" drive race "$REG" "$WORK/third.operations" --wait 0.3 || echo "not all requests were answered as expected"
+python3 "$E2E/sync_order" drive race "$REG" "$WORK/third.operations" --wait 0.3 || echo "not all requests were answered as expected"
 judged third || echo "the trace was not judged"
 unset REG_LOG
 
