@@ -103,6 +103,7 @@ async fn over(
         .deletes(storage.delete_enabled)
         .redirects(storage.redirects.enabled)
         .read_only(storage.read_only)
+        .manifest_cache(storage.manifest_cache)
         .access_controller_over(access)
         .manifest_validation(Some(validation(&config.validation)?));
     if let Some(limit) = storage.tag_concurrency {

@@ -28,7 +28,7 @@ use self::process::{Process, ProcessError};
 use crate::listener::Stops;
 
 pub(crate) use self::progress::Progress;
-pub(crate) use self::quantity::{duration, size, size_text};
+pub(crate) use self::quantity::{duration, size_text};
 pub(crate) use self::report::{Report, aligned};
 use self::report::{Row, Server};
 pub(crate) use self::target::Target;

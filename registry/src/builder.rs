@@ -31,6 +31,7 @@ impl Registry {
             driver,
             access: Arc::new(Anonymous),
             cache: None,
+            manifest_bytes: None,
             layer: None,
             events: None,
             storage: Vec::new(),
@@ -72,6 +73,7 @@ pub struct RegistryBuilder {
     driver: Arc<dyn StorageDriver>,
     access: Arc<dyn AccessController>,
     cache: Option<Arc<dyn DescriptorCache>>,
+    manifest_bytes: Option<u64>,
     layer: Option<Arc<dyn BlobDescriptorsLayer>>,
     events: Option<Arc<dyn EventSink>>,
     storage: Vec<Arc<dyn StorageMiddleware>>,
@@ -147,6 +149,16 @@ impl RegistryBuilder {
         self
     }
 
+    /// How many bytes of manifests are kept in memory, by digest, where the store is [flat]; 16 MiB unless said
+    /// otherwise, 0 for none. Whether a repository has a manifest is asked of the store all the same, and what a
+    /// tag points at each time.
+    ///
+    /// [flat]: registry_core::Shape::Flat
+    pub fn manifest_cache(mut self, bytes: u64) -> Self {
+        self.manifest_bytes = Some(bytes);
+        self
+    }
+
     /// Tells `sink` what happens. Events fire below the repository middleware.
     pub fn event_sink(self, sink: impl EventSink) -> Self {
         self.event_sink_over(Arc::new(sink))
@@ -208,6 +220,9 @@ impl RegistryBuilder {
             .read_only(self.read_only);
         if let Some(limit) = self.tag_concurrency {
             storage = storage.tag_concurrency(limit);
+        }
+        if let Some(bytes) = self.manifest_bytes {
+            storage = storage.manifest_cache(bytes);
         }
         let mut namespace: Arc<dyn Namespace> = Arc::new(storage.build());
         for middleware in &self.registry {

@@ -13,6 +13,7 @@ use registry::core::{
     Batch, ByteRange, Content, FileWriter, ListPage, ListRequest, Metadata, RedirectHint, Shape,
     StorageError, StoragePath, WriteMode,
 };
+use registry_conformance::calls::{Record, RecordingDriver};
 use tower::ServiceExt;
 
 use super::*;
@@ -113,6 +114,8 @@ async fn ask(service: &RegistryService, method: &str, path: &str, body: &str) ->
     Response::from_parts(parts, body.collect().await.unwrap().to_bytes())
 }
 
+const INDEX: &str =
+    r#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[]}"#;
 const EMPTY: &str = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
 #[tokio::test(start_paused = true)]
@@ -260,9 +263,7 @@ async fn as_many_tags_are_read_at_once_as_the_limit_says() {
     ] {
         let (service, driver) = registry(storage).await;
         for tag in 0..40 {
-            let index =
-                r#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[]}"#;
-            let pushed = ask(&service, "PUT", &format!("/v2/a/manifests/t{tag}"), index).await;
+            let pushed = ask(&service, "PUT", &format!("/v2/a/manifests/t{tag}"), INDEX).await;
             assert_eq!(pushed.status(), StatusCode::CREATED);
         }
         driver.most.store(0, Ordering::SeqCst);
@@ -270,4 +271,38 @@ async fn as_many_tags_are_read_at_once_as_the_limit_says() {
         assert_eq!(listed.status(), StatusCode::OK);
         assert_eq!(driver.most.load(Ordering::SeqCst), expected, "{storage}");
     }
+}
+
+/// How often a bucket is asked for the second GET of a tag, with these lines in `storage.cache`.
+async fn calls_of_a_second_get(cache: &str) -> usize {
+    let storage = "s3: {region: eu-north-1, bucket: images}";
+    let text = format!("version: 0.1\nstorage: {{{storage}, cache: {{{cache}}}}}\n");
+    let config = load(&text, "c.yml", Vec::new(), Strictness::Usual).unwrap().config;
+    let record = Record::default();
+    let driver = RecordingDriver::new(Arc::new(MemoryDriver::flat()), record.clone());
+    let driver: Arc<dyn StorageDriver> = Arc::new(driver);
+    // Another process has pushed it, so that this one has only what its first GET gave it.
+    for first in [true, false] {
+        let store = Store::from(Arc::clone(&driver));
+        let service = over(store, &config, Arc::new(Anonymous), None, None).await.unwrap().service;
+        if first {
+            assert_eq!(ask(&service, "PUT", "/v2/a/manifests/v1", INDEX).await.status(), StatusCode::CREATED);
+            continue;
+        }
+        assert_eq!(ask(&service, "GET", "/v2/a/manifests/v1", "").await.status(), StatusCode::OK);
+        record.taken();
+        let answer = ask(&service, "GET", "/v2/a/manifests/v1", "").await;
+        assert_eq!((answer.status(), answer.body().as_ref()), (StatusCode::OK, INDEX.as_bytes()));
+    }
+    record.taken().total()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_manifest_that_is_kept_saves_the_call_for_its_bytes() {
+    // The tag is read each time.
+    assert_eq!(calls_of_a_second_get("").await, 1);
+    assert_eq!(calls_of_a_second_get("manifestsize: 16MiB").await, 1);
+    assert_eq!(calls_of_a_second_get("manifestsize: 0").await, 2);
+    // What does not fit is not kept.
+    assert_eq!(calls_of_a_second_get("manifestsize: 100B").await, 2);
 }

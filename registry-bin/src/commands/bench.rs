@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::Failure;
 use crate::bench::{self, Options, Progress, Report, Target, Workload};
+use crate::config::size;
 use crate::listener;
 
 /// What the command line says about a measurement.
@@ -29,7 +30,7 @@ pub(crate) struct BenchArguments {
     #[arg(long, value_name = "COUNT", default_value_t = 4, value_parser = clients)]
     large_clients: usize,
     /// Size of large blobs
-    #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = bench::size)]
+    #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = size::parse)]
     large_size: u64,
     /// Workloads to run, separated by commas [default: all but delete]
     #[arg(long, value_name = "WORKLOAD", value_delimiter = ',')]

@@ -131,6 +131,7 @@ impl<'p> Checker<'p> {
             | Kind::Switch
             | Kind::Number
             | Kind::Duration
+            | Kind::Size
             | Kind::Plain => match node.as_scalar() {
                 Some(_) => {}
                 None => self.expect(node, "a single value", path, quiet),

@@ -57,6 +57,8 @@ pub(crate) struct Storage {
     pub(crate) delete_enabled: bool,
     pub(crate) redirects: Redirects,
     pub(crate) descriptor_cache: Option<DescriptorCache>,
+    /// How many bytes of manifests are kept in memory, where the store is a bucket.
+    pub(crate) manifest_cache: u64,
     pub(crate) read_only: bool,
     /// `None` leaves unfinished uploads where they are.
     pub(crate) upload_purging: Option<UploadPurging>,

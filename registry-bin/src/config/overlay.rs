@@ -210,10 +210,12 @@ fn parse(
             }
         }
         Kind::Any => Some(as_yaml().unwrap_or_else(|_| Node::text(origin.clone(), trimmed))),
-        Kind::Flag | Kind::Switch | Kind::Number | Kind::Duration | Kind::Plain => match as_yaml() {
-            Ok(node) => Some(node),
-            Err(_) => Some(word(origin, trimmed)),
-        },
+        Kind::Flag | Kind::Switch | Kind::Number | Kind::Duration | Kind::Size | Kind::Plain => {
+            match as_yaml() {
+                Ok(node) => Some(node),
+                Err(_) => Some(word(origin, trimmed)),
+            }
+        }
         Kind::Section(_) | Kind::Drivers(_) | Kind::List(_) | Kind::Map(_) | Kind::Inline => as_yaml().ok(),
     }
 }

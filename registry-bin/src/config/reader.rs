@@ -2,7 +2,7 @@
 
 use super::node::{Map, Node, Origin, Scalar};
 use super::problem::Problems;
-use super::{duration, scalar};
+use super::{duration, scalar, size};
 
 /// A section under decoding; one that is not there reads as empty.
 #[derive(Debug, Clone)]
@@ -148,6 +148,19 @@ impl<'a> Reader<'a> {
                 None
             }
         }
+    }
+
+    /// Bytes: a whole number of them, or one with a unit.
+    pub(crate) fn size(&self, key: &str) -> Option<u64> {
+        let text = &self.scalar(key)?.text;
+        let value = match scalar::integer(text) {
+            Some(bytes) => u64::try_from(bytes).ok(),
+            None => size::parse(text).ok(),
+        };
+        if value.is_none() {
+            self.fail(key, format!("expected a size such as 16MiB, found {text:?}"));
+        }
+        value
     }
 
     /// The texts of a list.

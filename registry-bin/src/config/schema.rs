@@ -37,6 +37,8 @@ pub(crate) enum Kind {
     Number,
     /// Time with a unit, or a number of nanoseconds.
     Duration,
+    /// Bytes: a number with a unit, or a whole number of them.
+    Size,
     /// A boolean, a number or a duration in a section that is refused: nobody has read it yet.
     Plain,
     /// A section with these keys.
@@ -64,6 +66,7 @@ impl Kind {
                 | Self::Switch
                 | Self::Number
                 | Self::Duration
+                | Self::Size
                 | Self::Plain
         )
     }
@@ -168,6 +171,11 @@ const fn number(name: &'static str) -> Key {
 /// Supported time.
 const fn duration(name: &'static str) -> Key {
     key(name, Kind::Duration, Status::Supported)
+}
+
+/// Supported number of bytes.
+const fn size(name: &'static str) -> Key {
+    key(name, Kind::Size, Status::Supported)
 }
 
 /// Supported section.

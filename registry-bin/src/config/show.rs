@@ -165,7 +165,7 @@ fn single(node: &Node, kind: Kind) -> Option<Item> {
     let scalar = node.as_scalar()?;
     let text = without_password(&scalar.text);
     let value = match kind {
-        Kind::Flag | Kind::Switch | Kind::Number | Kind::Plain => decode::json(node),
+        Kind::Flag | Kind::Switch | Kind::Number | Kind::Size | Kind::Plain => decode::json(node),
         _ => text.clone().into(),
     };
     let source = Source::Given(node.origin.clone());

@@ -36,6 +36,7 @@ pub(super) fn health(reader: &Reader<'_>) -> Health {
                 continue;
             };
             let Some(target) = read(&entry, &name) else { continue };
+            let name = without_password(name);
             if !names.insert(name.clone()) {
                 entry.fail(key, format!("{name:?} is checked twice; remove one"));
             }
@@ -52,6 +53,15 @@ fn rhythm(reader: &Reader<'_>) -> Rhythm {
         // As in the original, nothing and less mean that one failure is enough.
         threshold: u32::try_from(threshold.max(1)).unwrap_or(u32::MAX),
     }
+}
+
+/// What a check is called, in logs, metrics and reports: its URI without the password in it, as Go has it in errors.
+fn without_password(name: String) -> String {
+    let Some((scheme, rest)) = name.split_once("://") else { return name };
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let Some((user, host)) = rest[..end].rsplit_once('@') else { return name };
+    let Some((user, _)) = user.split_once(':') else { return name };
+    format!("{scheme}://{user}:***@{host}{}", &rest[end..])
 }
 
 /// A time that means its default when it is zero.

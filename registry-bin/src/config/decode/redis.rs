@@ -77,7 +77,14 @@ fn pointless(reader: &Reader<'_>, options: &RedisOptions) {
 fn addrs(reader: &Reader<'_>) -> Vec<String> {
     let addrs: Vec<String> = reader.texts("addrs").into_iter().filter(|addr| !addr.is_empty()).collect();
     for addr in addrs.iter().filter(|addr| !is_address(addr)) {
-        reader.fail("addrs", format!("{addr:?} is not an address such as redis.example.com:6379"));
+        let message = match addr.contains('@') {
+            // A part of it may be a password.
+            true => "is not an address such as redis.example.com:6379; who logs in is in redis.username and \
+                     redis.password"
+                .to_owned(),
+            false => format!("{addr:?} is not an address such as redis.example.com:6379"),
+        };
+        reader.fail("addrs", message);
     }
     addrs
 }

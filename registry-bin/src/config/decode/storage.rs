@@ -18,6 +18,7 @@ const DEFAULT_ROOT: &str = "/var/lib/registry";
 const DEFAULT_THREADS: i64 = 100;
 const LEAST_THREADS: i64 = 25;
 const DEFAULT_CACHE: i64 = 10_000;
+const DEFAULT_MANIFESTS: u64 = 16 << 20;
 const HOUR: Duration = Duration::from_secs(60 * 60);
 const DEFAULT_PURGE_AGE: Duration = HOUR.saturating_mul(7 * 24);
 const DEFAULT_PURGE_INTERVAL: Duration = HOUR.saturating_mul(24);
@@ -37,6 +38,7 @@ pub(super) fn storage(root: &Reader<'_>, problems: &Problems) -> Option<Storage>
         delete_enabled: reader.section("delete").flag("enabled").unwrap_or(false),
         redirects: redirect::redirects(&reader.section("redirect")),
         descriptor_cache: cache(&reader.section("cache"), super::redis::redis(&root.section("redis")), root),
+        manifest_cache: manifests(&reader.section("cache"), driver.as_ref()),
         read_only: reader.section("maintenance").section("readonly").flag("enabled").unwrap_or(false),
         upload_purging: purging(&reader.section("maintenance").section("uploadpurging")),
         tag_concurrency: concurrency(&reader.section("tag")),
@@ -122,6 +124,18 @@ fn cache(reader: &Reader<'_>, redis: Option<RedisOptions>, root: &Reader<'_>) ->
             None
         }
     }
+}
+
+/// How many bytes of manifests are kept.
+fn manifests(reader: &Reader<'_>, driver: Option<&Driver>) -> u64 {
+    let bytes = reader.size("manifestsize").unwrap_or(DEFAULT_MANIFESTS);
+    let tree = matches!(driver, Some(Driver::Filesystem { .. } | Driver::InMemory));
+    // Nothing is asked for by what a missing key means, which `config show` writes out, nor by 0.
+    if tree && bytes != DEFAULT_MANIFESTS && bytes != 0 {
+        let text = "has no effect: manifests are kept for buckets only, files are read where they are";
+        reader.warn("manifestsize", text);
+    }
+    bytes
 }
 
 fn unused(root: &Reader<'_>, redis: Option<&RedisOptions>) {

@@ -26,7 +26,7 @@ pub(crate) struct Rhythm {
 /// An entry of `health.file`, `health.http` or `health.tcp`.
 #[derive(Debug, Clone)]
 pub(crate) struct Check {
-    /// The path, URI or address as it was written, by which reports call it.
+    /// The path, URI or address as it was written, without the password of a URI, by which reports call it.
     pub(crate) name: String,
     pub(crate) target: Target,
     pub(crate) rhythm: Rhythm,

@@ -75,6 +75,7 @@ pub(super) fn resolve(
         | Kind::Switch
         | Kind::Number
         | Kind::Duration
+        | Kind::Size
         | Kind::Plain
         | Kind::Inline => Err(Miss::Unknown),
     }
@@ -96,6 +97,7 @@ fn fits(node: Option<&Node>, kind: Kind) -> Result<(), Miss> {
         | Kind::Switch
         | Kind::Number
         | Kind::Duration
+        | Kind::Size
         | Kind::Plain
         | Kind::Inline => true,
     };

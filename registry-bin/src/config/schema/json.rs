@@ -111,6 +111,12 @@ fn value(kind: Kind, dotted: &str, effects: &BTreeMap<&str, String>) -> Value {
         Kind::Duration => {
             json!({ "type": ["string", "integer", "null"], "pattern": "^[-+]?(0|([0-9.]+(ns|us|µs|μs|ms|s|m|h))+)$" })
         }
+        // With a unit, or in any base.
+        Kind::Size => json!({
+            "type": ["integer", "string", "null"],
+            "pattern": "^\\+?([0-9]+([KkMmGg][Ii]?)?[Bb]|[0-9][0-9A-Fa-fxob_]*)$",
+            "minimum": 0
+        }),
         Kind::Plain => json!({ "type": ["string", "number", "boolean", "null"] }),
         Kind::Section(keys) => section(keys, dotted, effects),
         Kind::Drivers(keys) => {

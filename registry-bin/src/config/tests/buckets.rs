@@ -286,6 +286,44 @@ fn several_replicas_need_what_they_have_in_common() {
 }
 
 #[test]
+fn manifests_are_kept_for_buckets() {
+    let with = |driver: &str, size: &str| {
+        format!("version: 0.1\nstorage: {{{driver}, cache: {{manifestsize: {size}}}}}\n")
+    };
+    let s3 = "s3: {bucket: b, region: eu-central-1}";
+    assert_eq!(clean(S3, &[]).storage.manifest_cache, 16 << 20);
+    for (size, expected) in [
+        ("0", 0),
+        ("1048576", 1 << 20),
+        ("'64MiB'", 64 << 20),
+        ("10mb", 10_000_000),
+        ("0x100", 256),
+        ("", 16 << 20),
+    ] {
+        assert_eq!(clean(&with(s3, size), &[]).storage.manifest_cache, expected, "{size}");
+        let variable = ("REGISTRY_STORAGE_CACHE_MANIFESTSIZE", size);
+        assert_eq!(clean(S3, &[variable]).storage.manifest_cache, expected, "{size}");
+    }
+    for wrong in ["-1", "1.5MiB", "16 MiB", "lots", "'99999999999GiB'"] {
+        let text = wrong.trim_matches('\'');
+        assert_eq!(
+            errors(&with(s3, wrong), &[]),
+            [format!(
+                "c.yml:2:72: storage.cache.manifestsize: expected a size such as 16MiB, found {text:?}"
+            )]
+        );
+    }
+    for tree in ["inmemory: ", "filesystem: {rootdirectory: /a}"] {
+        for no_effect in ["0", "16MiB"] {
+            clean(&with(tree, no_effect), &[]);
+        }
+        let warnings = warnings(&with(tree, "64MiB"), &[]);
+        let expected = "storage.cache.manifestsize: has no effect: manifests are kept for buckets only";
+        assert!(warnings.len() == 1 && warnings[0].contains(expected), "{warnings:?}");
+    }
+}
+
+#[test]
 fn secrets_of_buckets_are_not_shown() {
     let shown = |text: &str| show(text, "c.yml", [], Strictness::Usual).unwrap().0.yaml();
     let pem = format!("{PEM:?}");

@@ -165,6 +165,7 @@ fn mistakes_name_the_variable() {
         ("REGISTRY_PROXY_REMOTEURL", "http://x", format!("proxy.remoteurl: {UNSUPPORTED}")),
         ("REGISTRY_NOTIFICATIONS_ENDPOINTS_0_URL", "x", "notifications.endpoints[0].url: is not a URL of http or https; write it like https://hooks.example.com/events".to_owned()),
         ("REGISTRY_REDIS_OPTIONS_ADDRS", "[x]", "redis.addrs: \"x\" is not an address such as redis.example.com:6379".to_owned()),
+        ("REGISTRY_REDIS_ADDRS_0", "redis://ann:secret@r:6379", "redis.addrs: is not an address such as redis.example.com:6379; who logs in is in redis.username and redis.password".to_owned()),
         ("REGISTRY_REDIS_ADDRS_0", "x", "redis.addrs: \"x\" is not an address such as redis.example.com:6379".to_owned()),
         ("REGISTRY_MIDDLEWARE_STORAGE_0_OPTIONS_BASEURL", "x", "middleware.storage[0].name: is missing; it is one of cloudfront, redirect, rewrite".to_owned()),
         ("REGISTRY_MIDDLEWARE_REGISTRY_0_NAME", "x", format!("middleware.registry[0]: {UNSUPPORTED}")),

@@ -51,6 +51,23 @@ fn every_health_and_debug_key_is_read() {
 }
 
 #[test]
+fn a_check_is_called_by_its_uri_without_the_password() {
+    for (uri, name) in [
+        ("http://ann:secret@h:1/x?y=@", "http://ann:***@h:1/x?y=@"),
+        ("http://ann:se@cret@h", "http://ann:***@h"),
+        ("http://:secret@h?a:b", "http://:***@h?a:b"),
+        ("http://ann@h/x", "http://ann@h/x"),
+        ("http://h/a:b@c", "http://h/a:b@c"),
+    ] {
+        let config = clean(&format!("{BASE}health: {{http: [{{uri: '{uri}'}}]}}"), &[]);
+        let [check] = &config.health.checks[..] else { panic!("{:?}", config.health) };
+        assert_eq!(check.name, name);
+        let Target::Http { uri: asked, .. } = &check.target else { panic!("{check:?}") };
+        assert_eq!(asked.to_string().trim_end_matches('/'), uri.replace("h?", "h/?"), "the password is sent");
+    }
+}
+
+#[test]
 fn nothing_is_checked_or_told_unless_asked_for() {
     for text in [
         "",

@@ -40,6 +40,10 @@ fn what_the_reader_takes_is_valid() {
         assert_eq!(faults(&format!("{BASE}{text}\n")), [""; 0], "{text}");
     }
     assert_eq!(faults("version: '0.1'\nstorage: {filesystem: {maxthreads: '30'}}\n"), [""; 0]);
+    for size in ["16MiB", "10mb", "7B", "0", "0x100", "'64'"] {
+        let text = format!("version: 0.1\nstorage: {{inmemory: , cache: {{manifestsize: {size}}}}}\n");
+        assert_eq!(faults(&text), [""; 0], "{size}");
+    }
 }
 
 #[test]
@@ -65,6 +69,10 @@ fn what_the_reader_refuses_is_not() {
         let text = format!("{BASE}{text}\n");
         assert_eq!(faults(&text).len(), 1, "{text}: {:?}", faults(&text));
         errors(&text, &[]);
+    }
+    for size in ["-1", "1.5MiB", "16 MiB", "lots"] {
+        let text = format!("version: 0.1\nstorage: {{inmemory: , cache: {{manifestsize: {size}}}}}\n");
+        assert_eq!(faults(&text).len(), 1, "{size}: {:?}", faults(&text));
     }
     assert_eq!(faults("storage: inmemory").len(), 1);
     assert_eq!(faults("version: 0.2\nstorage: inmemory").len(), 1);

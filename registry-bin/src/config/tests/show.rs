@@ -60,6 +60,7 @@ fn each_value_has_its_source() {
         ("storage.filesystem.maxthreads", "100 default"),
         ("storage.cache.blobdescriptor", "\"inmemory\" c.yml:14:22"),
         ("storage.cache.blobdescriptorsize", "10000 default"),
+        ("storage.cache.manifestsize", "\"16MiB\" default"),
         ("http.addr", "\":5001\" c.yml:16:9"),
         ("http.secret", "\"********\" c.yml:17:11"),
         ("http.relativeurls", "true REGISTRY_HTTP_RELATIVEURLS"),
