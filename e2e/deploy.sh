@@ -2,7 +2,7 @@
 # What deploy/ ships: systemd units against systemd's own checks, a strace and a real activated socket; the Debian
 # package with lintian, installed, upgraded, removed and purged in a throw-away layer over this system; the image under
 # podman, read-only and unprivileged; manifests and chart rendered and validated against the API server's schemas, and
-# the configuration in them given to the binary. Needs root, REGISTRY_BIN, and the static binary that
+# the configuration in them given to the binary; keys of the issuer in a Secret. Needs root, REGISTRY_BIN, and the static binary that
 # deploy/container/static.sh builds (STATIC_BIN, default target/static/registry).
 SUITE=deploy
 # shellcheck source=lib.sh
@@ -146,7 +146,7 @@ package_installs() {
 checked() {
     local secrets=$WORK/secrets variables=()
     python3 "$E2E/deploy/manifests.py" "$2" --config "$WORK/$1.config" --env "$WORK/$1.env" --custom "$WORK/$1.custom" \
-        --external Secret/registry-secrets Secret/registry-tls ServiceAccount/images PersistentVolumeClaim/images
+        --external Secret/registry-secrets Secret/registry-issuer Secret/registry-tls ServiceAccount/images PersistentVolumeClaim/images
     crds <"$WORK/$1.custom"
     sed -i "s#/run/secrets/#$secrets/#" "$WORK/$1.config" "$WORK/$1.env"
     mapfile -t variables < <(sed -n 's/^env //p' "$WORK/$1.env")
@@ -157,7 +157,9 @@ checked() {
 make_secrets() {
     mkdir -p "$WORK/secrets/registry" "$WORK/secrets/tls"
     echo a-secret-for-all-replicas >"$WORK/secrets/registry/http-secret"
-    echo the-secret-of-the-bucket >"$WORK/secrets/registry/bucket-secret"
+    echo the-secret-of-the-bucket | tee "$WORK/secrets/registry/bucket-secret" >"$WORK/secrets/registry/secret-key"
+    echo AKIAEXAMPLE >"$WORK/secrets/registry/access-key"
+    htpasswd -cbB -C 4 "$WORK/secrets/registry/htpasswd" alice secret 2>/dev/null
     openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost \
         -addext subjectAltName=DNS:localhost -addext basicConstraints=critical,CA:FALSE \
         -keyout "$WORK/secrets/tls/tls.key" -out "$WORK/secrets/tls/tls.crt" 2>/dev/null
@@ -200,6 +202,9 @@ chart_mistakes() {
     chart_refuses '/service/type' --set service.type=Loadbalancer
     chart_refuses '/image/digest' --set image.digest=latest
     chart_refuses 'name the Secret in secrets.existingSecret' --set secrets.files.REGISTRY_HTTP_SECRET=http-secret
+    chart_refuses 'nothing uses keys' --set issuerKeys.existingSecret=registry-issuer
+    chart_refuses 'config.auth.issuer.keys' --set issuerKeys.existingSecret=registry-issuer,config.auth.issuer.keys=/keys
+    chart_refuses '2 pods would refuse the tokens of each other' --set config.auth.issuer.service=registry
     chart_refuses 'metrics.serviceMonitor needs metrics.enabled' --set metrics.serviceMonitor.enabled=true
     chart_refuses 'ingress.host' --set ingress.enabled=true
     chart_refuses 'httpRoute.parentRefs' --set httpRoute.enabled=true
@@ -246,6 +251,8 @@ chart_notes() {
     assert_contains "$(cat "$WORK/notes")" "One volume, one pod" "notes with one volume"
 }
 
+issuer_keys() { timeout 60 unshare --mount bash "$E2E/deploy/issuer.sh" "$REGISTRY_BIN" "$DEPLOY/issuer-keys.sh" "$WORK"; }
+
 # -------------------------------------------------------------------- image
 
 image_runs() {
@@ -263,7 +270,7 @@ check "the process tells systemd what the unit says it tells" unit_notifications
 check "the Debian package builds, twice the same" package_builds
 check "lintian has nothing to say" package_lint
 check "the package installs, serves, upgrades, and leaves the store" package_installs
-for overlay in single production; do
+for overlay in single production bucket; do
     check "kustomize overlay $overlay is valid" overlay_is_valid "$overlay"
 done
 check "the chart passes helm lint" chart_lints
@@ -275,5 +282,6 @@ done
 check "the chart refuses what cannot work" chart_mistakes
 check "a changed configuration is rolled out" chart_rolls_out
 check "the chart says what to do next" chart_notes
+check "pods with the same Secret of keys take the tokens of each other, and rotate them" issuer_keys
 check "the image runs read-only, unprivileged, with the chart's configuration and probes" image_runs
 finish

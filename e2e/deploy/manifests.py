@@ -99,6 +99,10 @@ def references(where, spec, things, external):
         wanted.add(f"ServiceAccount/{spec['serviceAccountName']}")
     for reference in wanted - {name(thing) for thing in things} - external:
         problem(where, f"refers to {reference}, which is not there")
+    secrets = {volume["name"] for volume in spec.get("volumes", []) if "secret" in volume}
+    for mount in (mount for container in spec["containers"] for mount in container.get("volumeMounts", [])):
+        if mount["name"] in secrets and not mount.get("readOnly"):
+            problem(where, f"the Secret at {mount['mountPath']} can be written to")
     mounts = {mount["name"] for container in spec["containers"] for mount in container.get("volumeMounts", [])}
     if mounts != {volume["name"] for volume in spec.get("volumes", [])}:
         problem(where, f"volumes and mounts differ: {sorted(mounts)}")
@@ -172,6 +176,14 @@ def deliver(things, deployment, options):
     with open(options.config, "w", encoding="utf-8") as out:
         out.write(configuration)
     parsed = yaml.safe_load(configuration)
+    variables = {variable["name"] for variable in container.get("env", [])}
+    bucket = {"s3", "gcs", "azure"} & set(parsed["storage"])
+    if bucket and parsed["storage"].get("replicas", 1) != deployment["spec"]["replicas"]:
+        problem(name(deployment), "storage.replicas is not the number of replicas")
+    if bucket and any("persistentVolumeClaim" in volume for volume in spec["volumes"]):
+        problem(name(deployment), "a volume for a store that is in a bucket")
+    if deployment["spec"]["replicas"] > 1 and bucket and "REGISTRY_HTTP_SECRET_FILE" not in variables:
+        problem(name(deployment), "its replicas have no http.secret in common")
     sleep = container.get("lifecycle", {}).get("preStop", {}).get("sleep", {}).get("seconds", 0)
     drain = seconds(parsed["http"]["draintimeout"])
     if not drain or sleep + drain > spec["terminationGracePeriodSeconds"]:

@@ -6,7 +6,8 @@
 //!
 //! Kept in a directory, keys outlive the process, and replicas that share the directory verify each other's tokens:
 //! each reads it again every half minute and when it sees a key id that it does not know. A key whose file is removed
-//! is not believed any more within that time, and emptying the directory ends all tokens.
+//! is not believed any more within that time, and emptying the directory ends all tokens. A directory that can only be
+//! read is somebody else's to keep: its keys follow one another in the same way, but none is made or removed there.
 
 mod directory;
 mod ring;
@@ -83,6 +84,11 @@ pub(super) enum KeysError {
     Directory { path: PathBuf, source: std::io::Error },
     #[error("{}: {why}; remove the file, and tokens that it signed end", path.display())]
     File { path: PathBuf, why: String },
+    #[error(
+        "{}: there is no file {kind}-….pem in it, and none can be made, since it can only be read; docs/auth.md says how",
+        path.display()
+    )]
+    Missing { path: PathBuf, kind: &'static str },
     #[error("no key can be made: {0}")]
     Make(#[from] SigningError),
 }
@@ -231,13 +237,14 @@ impl Store {
         };
         let own = self.own();
         let mut made = false;
-        if held.signing.is_due(now, self.rotation, own) {
+        let makes = self.directory.as_ref().is_none_or(|directory| !directory.read_only);
+        if held.signing.is_due(now, self.rotation, own) && (makes || held.signing.iter().next().is_none()) {
             let key = SigningKey::generate(self.algorithm)?;
             let (created, id, text) = (held.signing.next(now, own), key.id().to_owned(), key.to_pem()?);
             held.signing.add(self.keep(Kind::Signing, created, id, key, text.as_bytes())?);
             made = true;
         }
-        if held.refresh.is_due(now, self.rotation, any) {
+        if held.refresh.is_due(now, self.rotation, any) && (makes || held.refresh.iter().next().is_none()) {
             let key = SealingKey::generate()?;
             let (created, id, text) = (held.refresh.next(now, any), key.id().to_owned(), key.to_pem());
             held.refresh.add(self.keep(Kind::Refresh, created, id, key, text.as_bytes())?);
@@ -311,6 +318,9 @@ impl Store {
     ) -> Result<Aged<K>, KeysError> {
         let name = Name { kind, created, id };
         if let Some(directory) = &self.directory {
+            if directory.read_only {
+                return Err(KeysError::Missing { path: directory.path().to_owned(), kind: kind.as_str() });
+            }
             let failed = |source| KeysError::Directory { path: directory.path().to_owned(), source };
             directory.write(&name, text).map_err(failed)?;
             info!("the token issuer has made a key: {}", directory.path().join(name.to_string()).display());
@@ -319,7 +329,9 @@ impl Store {
     }
 
     fn remove<K>(&self, kind: Kind, old: Aged<K>) {
-        let Some(directory) = &self.directory else { return };
+        let Some(directory) = self.directory.as_ref().filter(|directory| !directory.read_only) else {
+            return;
+        };
         let name = Name { kind, created: old.created, id: old.id };
         match directory.remove(&name) {
             Ok(()) => info!("the token issuer has removed a key, all of whose tokens have expired: {name}"),

@@ -97,6 +97,16 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- if and .Values.secrets.files (not .Values.secrets.existingSecret) -}}
 {{- fail "secrets.files names keys of a Secret; name the Secret in secrets.existingSecret" -}}
 {{- end -}}
+{{- $issuer := get (default (dict) .Values.config.auth) "issuer" -}}
+{{- if and .Values.issuerKeys.existingSecret (not $issuer) -}}
+{{- fail "issuerKeys.existingSecret: nothing uses keys; set config.auth.issuer" -}}
+{{- end -}}
+{{- if and .Values.issuerKeys.existingSecret (hasKey (default (dict) $issuer) "keys") -}}
+{{- fail "config.auth.issuer.keys: the chart sets it to where issuerKeys.existingSecret is mounted" -}}
+{{- end -}}
+{{- if and $several $issuer (not .Values.issuerKeys.existingSecret) (not (get $issuer "keys")) -}}
+{{- fail (printf "config.auth.issuer: %d pods would refuse the tokens of each other; name a Secret with their keys in issuerKeys.existingSecret" (int .Values.replicas)) -}}
+{{- end -}}
 {{- if and .Values.metrics.serviceMonitor.enabled (not .Values.metrics.enabled) -}}
 {{- fail "metrics.serviceMonitor needs metrics.enabled: true" -}}
 {{- end -}}
@@ -129,5 +139,8 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- $_ := set $http "debug" (mergeOverwrite (default (dict) $http.debug) (dict "addr" (printf ":%d" (int .Values.metrics.port)) "prometheus" (dict "enabled" true "path" .Values.metrics.path))) -}}
 {{- end -}}
 {{- $_ := set $config "http" $http -}}
+{{- if and .Values.issuerKeys.existingSecret (get (default (dict) $config.auth) "issuer") -}}
+{{- $_ := set $config.auth.issuer "keys" "/run/secrets/issuer" -}}
+{{- end -}}
 {{- toYaml $config -}}
 {{- end -}}

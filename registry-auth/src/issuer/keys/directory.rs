@@ -7,6 +7,8 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use rustix::fs::{Access, access};
+use rustix::io::Errno;
 use tracing::warn;
 
 /// The longest file that is read; an RSA key of 8192 bits has 6.5 KiB.
@@ -28,7 +30,7 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    fn as_str(self) -> &'static str {
+    pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Signing => "signing",
             Self::Refresh => "refresh",
@@ -65,6 +67,9 @@ impl fmt::Display for Name {
 #[derive(Debug)]
 pub(super) struct Directory {
     path: PathBuf,
+    /// Whether it is on a file system that can only be read, as a Secret of Kubernetes is: then somebody else makes
+    /// and removes the keys in it.
+    pub(super) read_only: bool,
 }
 
 impl Directory {
@@ -76,8 +81,12 @@ impl Directory {
                 File::open(parent)?.sync_all()?;
             }
         }
-        warn_if_open(path)?;
-        Ok(Self { path: path.to_owned() })
+        let read_only = access(path, Access::WRITE_OK) == Err(Errno::ROFS);
+        // That everybody may list a Secret tells nobody a key, and nobody can put one there.
+        if !read_only {
+            warn_if_open(path)?;
+        }
+        Ok(Self { path: path.to_owned(), read_only })
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -129,7 +138,7 @@ impl Directory {
             let entry = entry?;
             let name = entry.file_name();
             let name = name.to_string_lossy();
-            if name.starts_with(UNFINISHED) {
+            if name.starts_with(UNFINISHED) && !self.read_only {
                 let written = entry.metadata().and_then(|found| found.modified());
                 let age =
                     written.map(|written| SystemTime::now().duration_since(written).unwrap_or_default());

@@ -79,6 +79,44 @@ fn keys_are_rotated_and_old_ones_verify_until_their_last_token_has_expired() {
     }
 }
 
+/// What a process does with the directory if it can only read it, as a Secret of Kubernetes.
+fn read_only(directory: &Path) -> Store {
+    let mut keys = Directory::open(directory).unwrap();
+    keys.read_only = true;
+    Store {
+        directory: Some(Arc::new(keys)),
+        algorithm: SigningAlgorithm::Es256,
+        rotation: Rotation::new(Duration::from_secs(30 * DAY)),
+        access: 360,
+        refresh: 30 * DAY,
+    }
+}
+
+#[test]
+fn a_directory_that_can_only_be_read_is_kept_by_somebody_else() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = read_only(directory.path());
+    let error = store.tended(&Held::default(), now(), Broken::Refused).unwrap_err().to_string();
+    assert!(error.contains("there is no file signing-….pem in it, and none can be made"), "{error}");
+    let keys = Keys::open(&settings(Some(directory.path()))).unwrap();
+    let first = signer(&keys, &keys.held(), now());
+    let start = files(directory.path());
+    // What is due is somebody else's to make, and until then the last key goes on.
+    let later = now() + 90 * DAY;
+    let held = store.tended(&Held::default(), later, Broken::Refused).unwrap();
+    assert_eq!((files(directory.path()), signer(&keys, &held, later)), (start.clone(), first.clone()));
+    // They made them: published, used, and the old one is not believed any more, though it is still there.
+    keys.store.tended(&held, later, Broken::Refused).unwrap();
+    let after = files(directory.path());
+    assert_eq!(after.len(), start.len() + 2);
+    let held = store.tended(&held, later, Broken::Refused).unwrap();
+    assert_eq!(signer(&keys, &held, later), first);
+    assert_ne!(signer(&keys, &held, later + 600), first);
+    let held = store.tended(&held, later + 600 + 360 + 3601, Broken::Refused).unwrap();
+    assert!(held.signing(&first).is_none());
+    assert_eq!(files(directory.path()), after);
+}
+
 #[test]
 fn another_algorithm_takes_over_while_the_old_key_still_verifies() {
     let directory = tempfile::tempdir().unwrap();
