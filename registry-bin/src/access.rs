@@ -29,6 +29,8 @@ pub(crate) struct AccessError(String);
 pub(crate) struct Access {
     pub(crate) controller: Arc<dyn AccessController>,
     pub(crate) reloads: Vec<Arc<dyn Reload>>,
+    /// The rules, if they are in the configuration itself.
+    pub(crate) rules: Option<Arc<LivePolicy>>,
     /// Who answers the token endpoint, if that is here.
     pub(crate) issuer: Option<Issuer>,
     /// Where it is written down who did what.
@@ -37,7 +39,7 @@ pub(crate) struct Access {
 
 impl Access {
     fn new(controller: Arc<dyn AccessController>, reloads: Vec<Arc<dyn Reload>>) -> Self {
-        Self { controller, reloads, issuer: None, audit: None }
+        Self { controller, reloads, rules: None, issuer: None, audit: None }
     }
 }
 
@@ -58,7 +60,8 @@ pub(crate) async fn access(config: &Config) -> Result<Access, AccessError> {
         };
     }
     if let Some((live, file)) = policy {
-        access.controller = Arc::new(Policy::new(access.controller, live));
+        access.controller = Arc::new(Policy::new(access.controller, Arc::clone(&live)));
+        access.rules = file.is_none().then_some(live);
         access.reloads.extend(file.map(|file| Arc::new(file) as Arc<dyn Reload>));
     }
     access.reloads.extend(audit.clone().map(|log| Arc::new(audit::Reopen(log)) as Arc<dyn Reload>));

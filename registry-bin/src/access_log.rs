@@ -11,7 +11,7 @@ use std::time::SystemTime;
 
 use bytes::Buf;
 use http::header::{REFERER, USER_AGENT};
-use http::{HeaderName, HeaderValue, Request, Response};
+use http::{HeaderName, HeaderValue, Request, Response, Version};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 use registry::http::{RequestLog, loggable_target};
@@ -105,7 +105,12 @@ impl Line {
         escape(&mut text, request.method().as_str().as_bytes());
         text.push(b' ');
         escape(&mut text, target.as_bytes());
-        _ = write!(text, " {:?}\" ", request.version());
+        text.push(b' ');
+        match request.version() {
+            Version::HTTP_11 => text.extend_from_slice(b"HTTP/1.1"),
+            other => _ = write!(text, "{other:?}"),
+        }
+        text.extend_from_slice(b"\" ");
         Self { text, start, sink: Arc::clone(sink) }
     }
 
@@ -116,10 +121,20 @@ impl Line {
     }
 }
 
+/// Which bytes stay as they are; most of a line is looked up here.
+const HARMLESS: [bool; 256] = {
+    let mut harmless = [false; 256];
+    let mut byte = b' ';
+    while byte <= b'~' {
+        harmless[byte as usize] = !matches!(byte, b'"' | b'\\');
+        byte += 1;
+    }
+    harmless
+};
+
 /// Appends client-supplied bytes so that they can neither end their field nor the line.
 fn escape(text: &mut Vec<u8>, mut bytes: &[u8]) {
-    let is_harmless = |byte: &u8| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\');
-    while let Some(end) = bytes.iter().position(|byte| !is_harmless(byte)) {
+    while let Some(end) = bytes.iter().position(|byte| !HARMLESS[usize::from(*byte)]) {
         text.extend_from_slice(&bytes[..end]);
         match bytes[end] {
             byte @ (b'"' | b'\\') => text.extend_from_slice(&[b'\\', byte]),

@@ -15,6 +15,7 @@ mod reader;
 mod scalar;
 pub(crate) mod schema;
 mod show;
+pub(crate) mod size;
 mod suggest;
 #[cfg(test)]
 mod tests;

@@ -285,3 +285,26 @@ fn layers_may_be_elsewhere() {
         server.stop();
     }
 }
+
+#[test]
+fn rules_in_the_configuration_take_effect_when_it_is_read_again() {
+    let text =
+        |rules: &str| format!("version: 0.1\nstorage: inmemory\nauth: {{policy: {rules}}}\n{ANY_PORT}\n");
+    let pulls =
+        |from: &str| text(&format!("{{rules: [{{allow: [pull], repositories: [{from}], who: [anyone]}}]}}"));
+    let directory = directory_with(&pulls("a"));
+    let file = directory.path().join("c.yml");
+    let (mut server, address) = Server::serve(directory.path());
+    let status = |name: &str| get(&address, &format!("/v2/{name}/tags/list")).status;
+    assert_eq!((status("a"), status("b")), (404, 403), "there is no repository a");
+    std::fs::write(&file, pulls("b")).unwrap();
+    server.signal("HUP");
+    server.says("auth.policy has 1 rules");
+    assert_eq!((status("a"), status("b")), (403, 404));
+    std::fs::write(&file, text("{rules: [{allow: [frob], repositories: [a], who: [anyone]}]}")).unwrap();
+    server.signal("HUP");
+    server.says("\\\"frob\\\" is no action");
+    assert_eq!((status("a"), status("b")), (403, 404), "what is wrong changes nothing");
+    let (_, log) = server.stop();
+    assert!(!log.contains("waits for a restart"), "{log}");
+}

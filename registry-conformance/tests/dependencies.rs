@@ -190,6 +190,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "http-body",
             "http-body-util",
             "tower-service",
+            "tracing",
         ],
     ),
     (

@@ -51,6 +51,6 @@ pub use location::Locations;
 pub use options::HttpOptions;
 pub use range::{ContentRange, RangeHeader};
 pub use redirects::RedirectPolicy;
-pub use request_log::{RequestLog, loggable_target};
+pub use request_log::{REQUEST_ID, RequestLog, loggable_target, request_id, span as request_span};
 pub use route::{Route, RouteError};
 pub use service::{RegistryService, request_context};

@@ -19,13 +19,13 @@ use crate::body::Body;
 use crate::route::Route;
 
 /// Ties a request to its lines in the log, here and in the proxies before us.
-pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The longest id that is taken from a client.
 const LONGEST_ID: usize = 128;
 
 /// The id that the client sent, if it is one word of harmless characters, or else a new one.
-pub(crate) fn request_id(headers: &HeaderMap) -> String {
+pub fn request_id(headers: &HeaderMap) -> String {
     let given = headers.get(REQUEST_ID).and_then(|value| value.to_str().ok());
     match given.filter(|id| is_well_formed(id)) {
         Some(id) => id.to_owned(),
@@ -41,7 +41,7 @@ fn is_well_formed(id: &str) -> bool {
 /// The span of a request. Everything that is logged in it carries these fields; those that are empty here are
 /// recorded as soon as they are known. It has the worst level there is, because errors carry the fields also
 /// where nothing else is logged.
-pub(crate) fn span(id: &str, parts: &Parts) -> Span {
+pub fn span(id: &str, parts: &Parts) -> Span {
     let text = |name: &HeaderName| parts.headers.get(name).and_then(|value| value.to_str().ok());
     let host = parts.uri.authority().map(|authority| authority.as_str()).or_else(|| text(&HOST));
     let peer = parts.extensions.get::<SocketAddr>();
@@ -85,7 +85,7 @@ pub(crate) fn record_route(route: &Route) {
         return;
     }
     if let Some(name) = route.repository() {
-        span.record("vars.name", display(name));
+        span.record("vars.name", name.as_str());
     }
     match route {
         Route::GetManifest { reference, .. }
@@ -96,15 +96,15 @@ pub(crate) fn record_route(route: &Route) {
         Route::GetBlob { digest, .. }
         | Route::DeleteBlob { digest, .. }
         | Route::Referrers { digest, .. } => {
-            span.record("vars.digest", display(digest));
+            span.record("vars.digest", digest.as_str());
         }
         Route::UploadStatus { id, .. } | Route::PatchUpload { id, .. } | Route::CancelUpload { id, .. } => {
-            span.record("vars.uuid", display(id));
+            span.record("vars.uuid", id.as_str());
         }
         Route::FinishUpload { id, digest, .. } => {
-            span.record("vars.uuid", display(id));
+            span.record("vars.uuid", id.as_str());
             if let Some(digest) = digest {
-                span.record("vars.digest", display(digest));
+                span.record("vars.digest", digest.as_str());
             }
         }
         Route::Base | Route::Catalog { .. } | Route::Tags { .. } | Route::StartUpload { .. } => {}
@@ -238,7 +238,6 @@ impl RequestLog {
         let failed = self.status.is_client_error() || self.status.is_server_error();
         let expected = self.head && self.status == StatusCode::NOT_FOUND;
         let content_type = self.content_type.as_ref().and_then(|value| value.to_str().ok());
-        let duration = go_duration(self.started.elapsed());
         let error = self.error.as_ref().filter(|_| !expected);
         let cause = error.and_then(|error| error.cause.as_deref());
         if let Some(cause) = cause {
@@ -253,7 +252,7 @@ impl RequestLog {
                     http.response.status = status,
                     http.response.written = written,
                     http.response.contenttype = content_type,
-                    http.response.duration = duration,
+                    http.response.duration = go_duration(self.started.elapsed()),
                     err.code = error.map(|error| error.code.as_str()),
                     err.message = error.map(|error| error.message.as_str()),
                     err.detail = detail,

@@ -7,17 +7,19 @@ use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::{BoxFuture, Either};
 use http::request::Parts;
-use http::{Request, Response};
+use http::{HeaderValue, Request, Response};
 use http_body_util::{BodyExt, Limited};
 use registry_auth::issuer::{Issuer, MAX_BODY};
 use registry_core::BoxError;
-use registry_http::Body;
+use registry_http::{Body, REQUEST_ID, request_id, request_span};
 use tower_service::Service;
+use tracing::Instrument;
 
 /// Answers what is for an [`Issuer`], and hands everything else to the service behind it.
 ///
 /// Mount it like that service, where it sees the full path. What it answers is not counted nor logged by the API: the
-/// issuer logs a line of its own for each token.
+/// issuer logs a line of its own for each token, with the id of the request and the other fields that lines about
+/// requests have.
 ///
 /// ```no_run
 /// use std::sync::Arc;
@@ -69,8 +71,18 @@ where
     fn call(&mut self, request: Request<B>) -> Self::Future {
         match self.issuer.as_ref().filter(|issuer| issuer.serves(request.uri().path())) {
             Some(issuer) => {
-                let (issuer, (parts, body)) = (issuer.clone(), request.into_parts());
-                Either::Right(async move { Ok(answer(&issuer, &parts, body).await) }.boxed())
+                let (issuer, (mut parts, body)) = (issuer.clone(), request.into_parts());
+                let id = request_id(&parts.headers);
+                let span = request_span(&id, &parts);
+                // A well-formed id is a value of a header. The issuer tells its audit log the one that counts.
+                let id = HeaderValue::try_from(id).unwrap_or_else(|_| HeaderValue::from_static(""));
+                parts.headers.insert(REQUEST_ID, id.clone());
+                let answered = async move {
+                    let mut response = answer(&issuer, &parts, body).await;
+                    response.headers_mut().insert(REQUEST_ID, id);
+                    Ok(response)
+                };
+                Either::Right(answered.instrument(span).boxed())
             }
             None => Either::Left(self.inner.call(request)),
         }

@@ -2,7 +2,7 @@
 #![cfg(feature = "auth-issuer")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, LOCATION};
@@ -12,8 +12,8 @@ use registry::TokenEndpoint;
 use registry::auth::issuer::{
     IssuedTokens, Issuer, IssuerOptions, MAX_BODY, PasswordUsers, StaticUser, UserSource,
 };
-use registry::core::RepositoryName;
 use registry::core::access::{Access, Action};
+use registry::core::{AuditRecord, AuditSink, RepositoryName};
 use registry::prelude::*;
 use registry_conformance::access::Subject;
 use tower::ServiceExt;
@@ -104,6 +104,40 @@ async fn a_body_is_read_up_to_its_bound() {
     ]);
     let request = form().body(http_body_util::StreamBody::new(broken)).unwrap();
     assert_eq!(service.oneshot(request).await.unwrap().status(), StatusCode::BAD_REQUEST);
+}
+
+/// The ids of the requests that an audit log hears of.
+#[derive(Debug, Default)]
+struct Ids(Mutex<Vec<String>>);
+
+impl AuditSink for Ids {
+    fn record(&self, record: &AuditRecord<'_>) {
+        self.0.lock().unwrap().push(record.request_id.to_owned());
+    }
+}
+
+#[tokio::test]
+async fn logins_have_the_id_of_their_request_as_anything_else_has() {
+    let ids = Arc::new(Ids::default());
+    let issuer = issuer().with_audit(Arc::<Ids>::clone(&ids));
+    let registry = Registry::builder(MemoryDriver::new()).build().await.unwrap();
+    let service = TokenEndpoint::new(registry.service(HttpOptions::default()), issuer);
+    let mut told = Vec::new();
+    for (sent, credentials) in [
+        (None, ALICE),
+        (Some("given-1"), ALICE),
+        (Some("given-2"), "Basic YWxpY2U6eA=="),
+        (Some("{\"a\": \"forged line\"}"), ALICE),
+    ] {
+        let request = Request::get("/auth/token").header(AUTHORIZATION, credentials);
+        let request = sent.into_iter().fold(request, |request, id| request.header("x-request-id", id));
+        let response = send(&service, request, "").await;
+        let id = response.headers()["x-request-id"].to_str().unwrap().to_owned();
+        let is_taken = sent.is_some_and(|sent| sent.starts_with("given"));
+        assert_eq!(sent == Some(id.as_str()), is_taken, "{id} for {sent:?}");
+        told.push(id);
+    }
+    assert_eq!(*ids.0.lock().unwrap(), told);
 }
 
 async fn subject() -> (Subject, ()) {

@@ -30,7 +30,7 @@ pub(crate) struct ExplainArguments {
     /// A claim of the user's identity token; a value that is JSON counts as such
     #[arg(long = "claim", value_name = "NAME=VALUE", value_parser = claim)]
     claims: Vec<(String, serde_json::Value)>,
-    /// How the user is recognized: htpasswd, token, certificate, oidc
+    /// How the user is recognized: htpasswd, file, token, certificate, oidc
     #[arg(long, default_value = "")]
     method: String,
     /// The address of the client; without it, it is unknown

@@ -76,11 +76,10 @@ async fn run(
     describe(config, settings.is_none());
     let tls =
         config.http.tls.as_ref().map(|tls| Tls::load(tls, config.http.http2)).transpose()?.map(Arc::new);
-    let mut reloads: Vec<Arc<dyn Reload>> = Vec::new();
-    reloads.extend(settings.map(|settings| Arc::new(settings) as Arc<dyn Reload>));
-    reloads.extend(tls.clone().map(|tls| tls as Arc<dyn Reload>));
-    let Access { controller, reloads: of_access, issuer, audit } = access::access(config).await?;
-    reloads.extend(of_access);
+    let Access { controller, reloads: of_access, rules, issuer, audit } = access::access(config).await?;
+    let settings = settings.map(|settings| Arc::new(settings.with_policy(rules)) as Arc<dyn Reload>);
+    let of_tls = tls.clone().map(|tls| tls as Arc<dyn Reload>);
+    let reloads = settings.into_iter().chain(of_tls).chain(of_access).collect();
     let watch = Watch::new(reloads);
     let inherited = Listener::inherited()?;
     let Assembly { service, driver, answers, notifier, redis, metrics } =

@@ -1,11 +1,14 @@
-//! What of the configuration can change while the registry serves: the level of the log.
+//! What of the configuration can change while the registry serves: the level of the log, and rules of access.
 
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
+use registry::auth::policy::LivePolicy;
 use serde_json::{Map, Value};
 
 use super::source::Source;
+use crate::access::policy;
+use crate::config::model::Policy;
 use crate::config::{self, Strictness};
 use crate::logging::Threshold;
 use crate::reload::Reload;
@@ -16,6 +19,8 @@ pub(super) struct Settings {
     environment: Vec<(String, String)>,
     strictness: Strictness,
     threshold: Threshold,
+    /// The rules, if they are in this file.
+    policy: Option<Arc<LivePolicy>>,
     /// What was in force at the start, by key.
     start: Map<String, Value>,
     /// What was said last about the keys that have changed.
@@ -24,6 +29,9 @@ pub(super) struct Settings {
 
 /// The keys that take effect at once.
 const LIVE: [&str; 2] = ["log.level", "loglevel"];
+
+/// What the keys of rules begin with.
+const POLICY: &str = "auth.policy.";
 
 impl Settings {
     /// Remembers what is in force now.
@@ -35,15 +43,22 @@ impl Settings {
         threshold: Threshold,
     ) -> Self {
         let start = flat(source, &environment, strictness).unwrap_or_default();
-        Self { file, environment, strictness, threshold, start, said: Mutex::default() }
+        Self { file, environment, strictness, threshold, policy: None, start, said: Mutex::default() }
     }
 
-    /// The keys, except those that take effect at once, that are not as they were at the start.
-    fn changed(&self, now: &Map<String, Value>) -> Vec<String> {
+    /// Puts new rules in force here; `None` if none are in this file.
+    pub(super) fn with_policy(self, policy: Option<Arc<LivePolicy>>) -> Self {
+        Self { policy, ..self }
+    }
+
+    /// The keys, except those that take effect at once, that are not as they were at the start. `rules` tells whether
+    /// those of the rules do.
+    fn changed(&self, now: &Map<String, Value>, rules: bool) -> Vec<String> {
         let differs = |key: &&String| {
             let value =
                 |map: &Map<String, Value>| map.get(*key).and_then(|entry| entry.get("value")).cloned();
-            !LIVE.contains(&key.as_str()) && value(now) != value(&self.start)
+            let live = LIVE.contains(&key.as_str()) || rules && key.starts_with(POLICY);
+            !live && value(now) != value(&self.start)
         };
         let mut keys: Vec<String> = now.keys().chain(self.start.keys()).filter(differs).cloned().collect();
         keys.sort_unstable();
@@ -88,11 +103,22 @@ impl Reload for Settings {
         let variables = || self.environment.iter().cloned();
         let loaded = config::load(&source.text, &source.name, variables(), self.strictness)
             .map_err(|rejected| first(&rejected.errors))?;
-        let changed = self.changed(&flat(&source, &self.environment, self.strictness)?);
+        let rules = match (&self.policy, &loaded.config.auth.policy) {
+            (Some(live), Some(policy @ Policy::Inline(_))) => {
+                Some((live, policy::rules(policy).map_err(|lines| first(&lines))?))
+            }
+            // Whether there are rules at all, and where, is decided at the start.
+            _ => None,
+        };
+        let changed = self.changed(&flat(&source, &self.environment, self.strictness)?, rules.is_some());
         let level = loaded.config.log.level;
         self.threshold.set(level);
         let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
         let mut text = format!("log.level is {}", level.word());
+        if let Some((live, rules)) = rules {
+            text.push_str(&format!(", auth.policy has {} rules", rules.len()));
+            live.replace(rules);
+        }
         if changed != *said && !changed.is_empty() {
             text.push_str(&format!("; what else has changed waits for a restart: {}", changed.join(", ")));
         }

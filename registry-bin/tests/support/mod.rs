@@ -66,6 +66,18 @@ impl Server {
         }
     }
 
+    /// Reads the log until there is a line with this text.
+    pub(crate) fn says(&mut self, text: &str) {
+        loop {
+            let mut line = String::new();
+            assert_ne!(self.log.read_line(&mut line).unwrap(), 0, "ended early: {:#?}", self.lines);
+            self.lines.push(line);
+            if self.lines.last().is_some_and(|line| line.contains(text)) {
+                return;
+            }
+        }
+    }
+
     pub(crate) fn signal(&self, name: &str) {
         let status = Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status().unwrap();
         assert!(status.success());

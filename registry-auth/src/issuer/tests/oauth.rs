@@ -109,6 +109,7 @@ async fn a_failing_source_is_no_wrong_password() {
         let issuer = Issuer::open(IssuerOptions::default(), vec![Arc::new(Away(busy))]).unwrap();
         let reply = get(&issuer, "", Some(("alice", "secret"))).await;
         assert_eq!(reply.refusal(), refusal);
+        assert_eq!(reply.headers["retry-after"], "1", "some clients try again at once otherwise");
         assert!(!reply.body.to_string().contains("connection"), "{reply:?}");
         assert_eq!(post(&issuer, PASSWORD).await.refusal(), refusal);
     }
