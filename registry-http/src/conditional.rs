@@ -9,7 +9,7 @@ use crate::headers::value;
 
 /// The entity tag of content.
 pub(crate) fn etag(digest: &Digest) -> HeaderValue {
-    value(format!("\"{digest}\""))
+    value(["\"", digest.as_str(), "\""].concat())
 }
 
 /// What the conditions of a request come to.

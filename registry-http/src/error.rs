@@ -2,12 +2,15 @@
 
 use http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
-use registry_core::{Error, WireError};
+use registry_core::{Error, StorageError, WireError};
 use serde_json::{Value, json};
 
 use crate::body::Body;
 use crate::headers::value;
 use crate::request_log::Reported;
+
+/// After how many seconds it is worth asking again.
+const SOON: HeaderValue = HeaderValue::from_static("1");
 
 /// What a handler returns instead of a response: an error, and headers that help the client go on.
 #[derive(Debug)]
@@ -35,6 +38,10 @@ impl Failure {
 /// code's fixed message and nothing else.
 pub fn error_response(error: &Error) -> Response<Body> {
     let mut response = wire_response(&error.wire());
+    if matches!(error, Error::Storage(StorageError::Unavailable { .. })) {
+        // The driver has tried again as often as it was worth it to keep the client waiting.
+        response.headers_mut().insert(RETRY_AFTER, SOON);
+    }
     if !error.code().status().is_server_error() {
         tracing::debug!(%error, code = error.code().id(), "request refused");
     } else if let Some(reported) = response.extensions_mut().get_mut::<Reported>() {
@@ -65,7 +72,7 @@ pub fn wire_response(errors: &[WireError]) -> Response<Body> {
     *response.body_mut() = body.into();
     if status == StatusCode::TOO_MANY_REQUESTS {
         // Whoever says so has let the client wait already; without a time some clients try again at once.
-        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        response.headers_mut().insert(RETRY_AFTER, SOON);
     }
     if let Some(error) = errors.first() {
         response.extensions_mut().insert(Reported::new(error));
@@ -115,5 +122,13 @@ mod tests {
         let of = |code| error_response(&Error::coded(code)).headers().get(RETRY_AFTER).cloned();
         assert_eq!(of(ErrorCode::TOOMANYREQUESTS).unwrap(), "1");
         assert_eq!(of(ErrorCode::DENIED), None);
+    }
+
+    #[test]
+    fn a_store_that_is_away_for_now_is_worth_asking_again() {
+        let of =
+            |error: StorageError| error_response(&Error::from(error)).headers().get(RETRY_AFTER).cloned();
+        assert_eq!(of(StorageError::Unavailable { driver: "s3", source: "503".into() }).unwrap(), "1");
+        assert_eq!(of(StorageError::ReadOnly { driver: "s3", operation: "put", source: "no".into() }), None);
     }
 }

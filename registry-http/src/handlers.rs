@@ -19,6 +19,9 @@ use crate::service::{Call, RequestBody};
 
 type Handled = Result<Response<Body>, Failure>;
 
+/// As many headers as answers have, or about.
+const HEADERS: usize = 12;
+
 /// Hands a request to its handler.
 pub(crate) async fn dispatch(call: Call, route: Route, body: RequestBody) -> Handled {
     match route {
@@ -50,6 +53,7 @@ pub(crate) async fn dispatch(call: Call, route: Route, body: RequestBody) -> Han
 /// A response without content.
 fn empty(status: StatusCode) -> Response<Body> {
     let mut response = Response::new(Body::empty());
+    response.headers_mut().reserve(HEADERS);
     *response.status_mut() = status;
     if status != StatusCode::NO_CONTENT && status != StatusCode::NOT_MODIFIED {
         response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from_static("0"));

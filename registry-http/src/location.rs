@@ -44,7 +44,7 @@ impl Locations {
                 let scheme = forwarded.proto.filter(|proto| matches!(proto.as_str(), "http" | "https"));
                 let scheme = scheme.as_deref().or(parts.uri.scheme_str()).unwrap_or("http");
                 match forwarded.host.or(own_host).filter(|host| is_authority(host)) {
-                    Some(host) => format!("{scheme}://{host}{prefix}"),
+                    Some(host) => [scheme, "://", &host, prefix].concat(),
                     // HTTP/1.0 without a host, or one that is none.
                     None => prefix.to_owned(),
                 }

@@ -39,7 +39,10 @@ impl<'a> Query<'a> {
 
 /// Decodes percent escapes. What is no UTF-8 becomes a character that no grammar allows.
 pub(crate) fn decode(text: &str) -> Cow<'_, str> {
-    percent_decode_str(text).decode_utf8_lossy()
+    match text.contains('%') {
+        true => percent_decode_str(text).decode_utf8_lossy(),
+        false => Cow::Borrowed(text),
+    }
 }
 
 /// Escapes the value of a query parameter.

@@ -338,8 +338,9 @@ fn is_read(method: &str) -> bool {
 
 impl PageQuery {
     fn parse(query: Query<'_>) -> Result<Self, RouteError> {
+        // An empty limit is none, as in Distribution.
         let n =
-            match query.get("n") {
+            match query.get("n").filter(|n| !n.is_empty()) {
                 None => None,
                 Some(text) => Some(text.parse::<u64>().map_err(|_| {
                     InvalidText::new(TextKind::PageLimit, &text, "it is a whole number from 0")

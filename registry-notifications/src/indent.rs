@@ -6,31 +6,23 @@ const STEP: &[u8] = b"   ";
 /// Writes `compact`, a JSON text without white space between its parts, with each part on a line of its own.
 /// `level` is that of the line on which it begins.
 pub(crate) fn indent(out: &mut Vec<u8>, compact: &[u8], mut level: usize) {
-    let mut bytes = compact.iter().copied().peekable();
-    let mut in_text = false;
-    let mut escaped = false;
-    while let Some(byte) = bytes.next() {
-        if in_text {
-            out.push(byte);
-            (in_text, escaped) = match byte {
-                _ if escaped => (true, false),
-                b'\\' => (true, true),
-                b'"' => (false, false),
-                _ => (true, false),
-            };
-            continue;
-        }
+    let mut rest = compact;
+    while let Some((&byte, after)) = rest.split_first() {
+        rest = after;
         match byte {
             b'"' => {
-                in_text = true;
+                let (text, after) = after.split_at(text_length(after));
                 out.push(byte);
+                out.extend_from_slice(text);
+                rest = after;
             }
             b'{' | b'[' => {
                 out.push(byte);
                 // Both kinds of bracket close two characters on.
                 let close = byte + 2;
-                if bytes.next_if_eq(&close).is_some() {
+                if let Some(after) = rest.strip_prefix(&[close]) {
                     out.push(close);
+                    rest = after;
                 } else {
                     level += 1;
                     new_line(out, level);
@@ -49,6 +41,20 @@ pub(crate) fn indent(out: &mut Vec<u8>, compact: &[u8], mut level: usize) {
             _ => out.push(byte),
         }
     }
+}
+
+/// How much of `rest` is a text that has begun, with the quote that ends it.
+fn text_length(rest: &[u8]) -> usize {
+    let mut length = 0;
+    while let Some(at) = rest[length..].iter().position(|byte| matches!(byte, b'"' | b'\\')) {
+        length += at + 1;
+        if rest[length - 1] == b'"' {
+            return length;
+        }
+        // Whatever is escaped ends nothing.
+        length = rest.len().min(length + 1);
+    }
+    rest.len()
 }
 
 fn new_line(out: &mut Vec<u8>, level: usize) {

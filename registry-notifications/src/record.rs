@@ -133,6 +133,9 @@ pub(crate) fn records(cx: &RequestContext, event: &Event, source: &Source) -> Ve
     }
 }
 
+/// What most lines need, as long as they list no references.
+const LINE: usize = 1024;
+
 fn write(cx: &RequestContext, event: &Event, source: &Source, target: Target<'_>) -> Record {
     let media_type = target.media_type.to_owned();
     let line = Line {
@@ -150,9 +153,12 @@ fn write(cx: &RequestContext, event: &Event, source: &Source, target: Target<'_>
         actor: Actor { name: cx.principal.as_ref().map(|principal| principal.name.as_str()) },
         source,
     };
+    let mut text = Vec::with_capacity(LINE);
     // Nothing in a line can fail to be written: it has texts and numbers alone.
-    let line = serde_json::to_vec(&line).unwrap_or_default();
-    Record { action: event.action, media_type, line: line.into() }
+    if serde_json::to_writer(&mut text, &line).is_err() {
+        text.clear();
+    }
+    Record { action: event.action, media_type, line: text.into() }
 }
 
 /// As Distribution has it: what proxies say, without a port, or else the other end of the connection.

@@ -24,7 +24,10 @@ pub async fn tags_are_listed_in_byte_order(client: Client) {
     assert_eq!(reply.json(), json!({ "name": "tag/list", "tags": TAGS }));
     assert_eq!(reply.header("content-type"), "application/json");
     assert_eq!(reply.body.last(), Some(&b'\n'));
-    reply.has("content-length", reply_len(&client, "/v2/tag/list/tags/list").await);
+    let reply = reply.has("content-length", reply_len(&client, "/v2/tag/list/tags/list").await);
+    // An empty limit is none.
+    let same = client.get("/v2/tag/list/tags/list?n=").await.expect(200).lacks("link");
+    assert_eq!(same.body, reply.body);
 }
 
 async fn reply_len(client: &Client, url: &str) -> usize {
@@ -86,7 +89,7 @@ pub async fn a_page_of_no_tags_is_empty(client: Client) {
 /// What is no number is refused.
 pub async fn a_malformed_number_of_tags_is_refused(client: Client) {
     push_tags(&client, "tag").await;
-    for n in ["abc", "-1", "1.5", "", "0x10", "99999999999999999999999", "%00", "1%20"] {
+    for n in ["abc", "-1", "1.5", "0x10", "99999999999999999999999", "%00", "1%20"] {
         let reply = client.get(format!("/v2/tag/tags/list?n={n}")).await;
         let decoded = n.replace("%00", "\0").replace("%20", " ");
         assert_eq!(reply.fails(400, "PAGINATION_NUMBER_INVALID").detail(), json!({ "n": decoded }));

@@ -52,7 +52,7 @@ impl StoragePath {
     /// # Errors
     /// [`InvalidText`] if a segment is not one.
     pub fn join(&self, relative: &str) -> Result<Self, InvalidText> {
-        Self::try_from(format!("{}/{relative}", self.0.trim_end_matches('/')))
+        Self::try_from([self.0.trim_end_matches('/'), "/", relative].concat())
     }
 
     /// The directory that this is in; `None` for the root.

@@ -195,7 +195,12 @@ async fn hold(
     state: &Verified,
 ) -> Result<Box<dyn BlobWriter>, Failure> {
     let offset = state.offset;
-    let writer = blobs.resume(id, state.ticket.as_deref()).await?;
+    let mut writer = blobs.resume(id, state.ticket.as_deref()).await?;
+    if offset > writer.size() && blobs.status(id, state.ticket.as_deref()).await?.size == offset {
+        // Another replica told the client so, and what was remembered here was old.
+        drop(writer);
+        writer = blobs.resume(id, state.ticket.as_deref()).await?;
+    }
     let chunk = content_range(&call.parts.headers)?;
     let actual = chunk.map_or(offset, |chunk| chunk.start);
     if actual == writer.size() && offset == writer.size() {

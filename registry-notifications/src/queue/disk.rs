@@ -10,6 +10,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::{Notify, oneshot};
@@ -22,6 +23,9 @@ mod writer;
 
 /// How much of what was written lately stays in memory.
 const WINDOW: usize = 1 << 20;
+
+/// How long an event that nobody waits for may wait for others to be written with, and how much of them.
+const TOGETHER: (Duration, usize) = (Duration::from_millis(5), 64 << 10);
 
 /// How much may wait to be written, while the disk does not answer.
 const INCOMING: usize = 4 << 20;
@@ -190,7 +194,9 @@ impl DiskQueue {
             shared.drops.add(1, "they cannot be written to the queue");
             return None;
         }
+        let first = state.incoming.is_empty();
         state.incoming_bytes += line.len() + 1;
+        let many = state.incoming_bytes > TOGETHER.1;
         state.incoming.push(line);
         state.pending += 1;
         let receiver = durable.then(|| {
@@ -199,7 +205,10 @@ impl DiskQueue {
             receiver
         });
         drop(state);
-        shared.work.notify_one();
+        // The writer has begun to wait for more, or will: it need not hear of each.
+        if first || durable || many {
+            shared.work.notify_one();
+        }
         receiver
     }
 

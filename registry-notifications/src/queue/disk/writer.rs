@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 
 use super::super::recover::{CursorFile, open_tail};
 use super::super::segment::{self, Position, Segment};
-use super::{Shared, WINDOW};
+use super::{Shared, TOGETHER, WINDOW};
 
 /// How long the file that says what was delivered may be behind.
 const SAVE: Duration = Duration::from_millis(100);
@@ -102,6 +102,15 @@ impl Writer {
                 state = self.shared.work.wait(state).unwrap_or_else(PoisonError::into_inner);
                 state.asleep = false;
             }
+        }
+        let until = Instant::now() + TOGETHER.0;
+        while !state.incoming.is_empty()
+            && state.waiting.is_empty()
+            && state.incoming_bytes <= TOGETHER.1
+            && !state.closing
+            && let Some(left) = until.checked_duration_since(Instant::now())
+        {
+            state = self.shared.work.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }
         state.incoming_bytes = 0;
         Work {
