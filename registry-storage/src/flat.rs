@@ -106,7 +106,7 @@ impl Names {
         after: Option<&str>,
     ) -> Result<Option<String>, StorageError> {
         let underscores = self.underscores;
-        let mut from = format!("{level}{}", after.unwrap_or_default());
+        let mut from = format!("{level}{}", after.map(nameable).unwrap_or_default());
         let found = loop {
             let Some(name) = self.first_after(driver, &from).await? else { return Ok(None) };
             let Some(rest) = name.strip_prefix(level) else { return Ok(None) };
@@ -135,6 +135,25 @@ impl Names {
         Ok(Some(found))
     }
 }
+
+/// A text after which the same directories come as after `text`, or a few more, and which could be the beginning of a
+/// name: clients may ask for anything, and services refuse to list after what they would not store.
+fn nameable(text: &str) -> String {
+    let in_a_name = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_');
+    let length = text.bytes().take(LONGEST).take_while(|b| in_a_name(*b)).count();
+    let mut good = text[..length].to_owned();
+    if let Some(odd) = text.as_bytes().get(length).copied() {
+        // What has a lower character in its place comes before; '~' comes after every character of a path.
+        if let Some(lower) = (b'-'..odd.min(b'{')).rev().find(|b| in_a_name(*b)) {
+            good.extend([char::from(lower), '~']);
+        }
+    }
+    // A segment of dots leads elsewhere; nothing that is looked for begins so.
+    if good.starts_with('.') { String::new() } else { good }
+}
+
+/// The longest name of a directory.
+const LONGEST: usize = 255;
 
 /// A text that comes before a name and after every other that does.
 fn just_before(name: &str) -> String {

@@ -132,7 +132,9 @@ impl GlobalBlobs for ContentStore {
             return Ok(Some(descriptor));
         }
         let Some(path) = layout::blob_data(digest) else { return Ok(None) };
-        let Some(found) = self.driver.stat_if_present(&path).await? else {
+        let found = self.driver.stat_if_present(&path).await?;
+        // A directory in the place of content is none, as it is to Distribution.
+        let Some(found) = found.filter(|found| !found.is_dir) else {
             if !self.trusting {
                 self.forget_if_remembered(digest).await;
             }

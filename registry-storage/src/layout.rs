@@ -47,15 +47,33 @@ fn path(text: String) -> StoragePath {
     StoragePath::try_from(text).expect("names, tags, digests and ids are made of path characters")
 }
 
+/// The most bytes of a name in a directory, on any file system. Some servers for buckets keep to it too.
+const NAME_MAX: usize = 255;
+
 /// `<algorithm>/<encoded>` of a digest that the store could hold. `None` for one that no store holds.
 fn segments(digest: &Digest) -> Option<String> {
-    let algorithm = digest.algorithm_name().replace(['+', '.'], "/");
-    let text = format!("{algorithm}/{}", digest.encoded());
-    StoragePath::root().join(&text).is_ok().then_some(text)
+    let (algorithm, encoded) = (digest.algorithm_name(), digest.encoded());
+    match digest.algorithm() {
+        // Its grammar leaves nothing to be looked at.
+        Some(_) => Some([algorithm, "/", encoded].concat()),
+        None => holdable([&algorithm.replace(['+', '.'], "/"), "/", encoded].concat()),
+    }
+}
+
+/// A relative path, if it is one.
+fn holdable(text: String) -> Option<String> {
+    let fits = text.split('/').all(|name| name.len() <= NAME_MAX);
+    (fits && StoragePath::root().join(&text).is_ok()).then_some(text)
 }
 
 fn repository(name: &RepositoryName) -> String {
-    format!("{ROOT}/repositories/{name}")
+    [ROOT, "/repositories/", name.as_str()].concat()
+}
+
+/// What is at `rest` in a repository. Some of it is in every request, so it is put together at once.
+fn within(name: &RepositoryName, rest: [&str; 3]) -> Option<StoragePath> {
+    let [first, second, third] = rest;
+    StoragePath::try_from([ROOT, "/repositories/", name.as_str(), first, second, third].concat()).ok()
 }
 
 /// Where repositories are.
@@ -70,15 +88,20 @@ pub(crate) fn blobs() -> StoragePath {
 
 /// The directory of a piece of content.
 pub(crate) fn blob_dir(digest: &Digest) -> Option<StoragePath> {
+    content(digest, "")
+}
+
+/// What is at `rest` in the directory of a piece of content.
+fn content(digest: &Digest, rest: &str) -> Option<StoragePath> {
     let text = segments(digest)?;
     let (algorithm, encoded) = text.rsplit_once('/')?;
     let shard = encoded.get(..2)?;
-    StoragePath::try_from(format!("{ROOT}/blobs/{algorithm}/{shard}/{encoded}")).ok()
+    StoragePath::try_from([ROOT, "/blobs/", algorithm, "/", shard, "/", encoded, rest].concat()).ok()
 }
 
 /// The bytes of a piece of content.
 pub(crate) fn blob_data(digest: &Digest) -> Option<StoragePath> {
-    blob_dir(digest)?.join("data").ok()
+    content(digest, "/data")
 }
 
 /// The digest of the content at `name`, a path relative to [`blobs`]; `None` for any other file.
@@ -102,7 +125,7 @@ pub(crate) fn layers(name: &RepositoryName) -> StoragePath {
 
 /// That a blob is in a repository.
 pub(crate) fn layer_link(name: &RepositoryName, digest: &Digest) -> Option<StoragePath> {
-    layers(name).join(&format!("{}/link", segments(digest)?)).ok()
+    within(name, ["/_layers/", &segments(digest)?, "/link"])
 }
 
 /// What makes a directory a repository.
@@ -117,12 +140,12 @@ pub(crate) fn revisions(name: &RepositoryName, algorithm: Algorithm) -> StorageP
 
 /// The directory of a manifest in a repository.
 pub(crate) fn revision_dir(name: &RepositoryName, digest: &Digest) -> Option<StoragePath> {
-    manifests(name).join(&format!("revisions/{}", segments(digest)?)).ok()
+    within(name, ["/_manifests/revisions/", &segments(digest)?, ""])
 }
 
 /// That a manifest is in a repository.
 pub(crate) fn revision_link(name: &RepositoryName, digest: &Digest) -> Option<StoragePath> {
-    revision_dir(name, digest)?.join("link").ok()
+    within(name, ["/_manifests/revisions/", &segments(digest)?, "/link"])
 }
 
 /// The type of a manifest whose bytes do not say it.
@@ -249,8 +272,23 @@ pub(crate) fn referrers(name: &RepositoryName) -> StoragePath {
 
 /// The referrers of one subject.
 pub(crate) fn subject_referrers(name: &RepositoryName, subject: &Digest) -> Option<StoragePath> {
-    referrers(name).join(&segments(subject)?).ok()
+    let algorithm = subject_algorithm(subject.algorithm_name());
+    referrers(name).join(&holdable(format!("{algorithm}/{}", subject.encoded()))?).ok()
 }
+
+/// The directory of an algorithm in the index of referrers, which may be any that a client thinks of: a single one,
+/// so that none is where another has a file, and not called as what else is there. No algorithm has `..` in its
+/// name or ends in `.`.
+fn subject_algorithm(algorithm: &str) -> String {
+    if algorithm == SCANNED { format!("{SCANNED}.") } else { algorithm.replace('+', "..") }
+}
+
+/// The inverse of `subject_algorithm`.
+fn parse_subject_algorithm(dir: &str) -> String {
+    dir.replace("..", "+").trim_end_matches('.').to_owned()
+}
+
+const SCANNED: &str = "scanned";
 
 /// The descriptor of one referrer of a subject.
 pub(crate) fn referrer(name: &RepositoryName, subject: &Digest, digest: &Digest) -> Option<StoragePath> {
@@ -270,7 +308,7 @@ pub(crate) fn parse_referrer_name(name: &str) -> Option<Digest> {
 
 /// Which manifests have been looked at for a subject.
 pub(crate) fn referrers_scanned(name: &RepositoryName) -> StoragePath {
-    path(format!("{}/_referrers/scanned", repository(name)))
+    path(format!("{}/_referrers/{SCANNED}", repository(name)))
 }
 
 #[cfg(test)]
@@ -319,6 +357,26 @@ mod tests {
     }
 
     #[test]
+    fn subjects_parse_back_and_none_is_in_the_way_of_another() {
+        let name = RepositoryName::parse("a").unwrap();
+        for text in ["sha256:ab", "scanned:ab", "scanned+x:ab", "a+b:ab", "a.b:ab", "a-b:ab", "a_b+c.d:ab"] {
+            let Ok(subject) =
+                Digest::parse(&text.replace("sha256:ab", &format!("sha256:{}", "a".repeat(64))))
+            else {
+                panic!("{text}");
+            };
+            let dir = subject_referrers(&name, &subject).unwrap();
+            let rest = dir.as_str().strip_prefix(referrers(&name).as_str()).unwrap().trim_start_matches('/');
+            let (algorithm, encoded) = rest.split_once('/').unwrap();
+            assert_ne!(algorithm, SCANNED);
+            assert_eq!(
+                Digest::parse(&format!("{}:{encoded}", parse_subject_algorithm(algorithm))).unwrap(),
+                subject
+            );
+        }
+    }
+
+    #[test]
     fn notes_of_tags_parse_back() {
         let name = RepositoryName::parse("a").unwrap();
         let digest = Algorithm::Sha256.digest(b"x");
@@ -346,6 +404,8 @@ mod tests {
             layer_link(&name, &odd).unwrap().as_str(),
             "/docker/registry/v2/repositories/a/_layers/x/y/ab/link"
         );
+        let long = Digest::parse(&format!("x:{}", "a".repeat(NAME_MAX + 1))).unwrap();
+        assert_eq!((layer_link(&name, &long), subject_referrers(&name, &long)), (None, None));
         let impossible = Digest::parse("x:ab=").unwrap();
         assert_eq!(layer_link(&name, &impossible), None);
         assert_eq!(blob_data(&Digest::parse("x:a").unwrap()), None);

@@ -14,7 +14,7 @@ use registry_core::{
 };
 
 use crate::global::ContentStore;
-use crate::namespace::Shared;
+use crate::namespace::{Shared, to_its_end};
 use crate::referrers::Referrers;
 use crate::remembered::Followed;
 use crate::{layout, link, tagged};
@@ -27,7 +27,7 @@ const DOCKER_SCHEMA_1: &str = "application/vnd.docker.distribution.manifest.v1+j
 pub(crate) const READ_LIMIT: u64 = 4 * Manifest::MAX_LEN as u64;
 
 /// The manifests that a repository links.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Manifests {
     shared: Arc<Shared>,
     name: RepositoryName,
@@ -60,6 +60,26 @@ impl Manifests {
         let data = layout::blob_data(&target).ok_or_else(|| self.unknown(digest))?;
         let payload = self.shared.driver.get_if_present(&data, READ_LIMIT).await?;
         payload.ok_or_else(|| self.unknown(digest))
+    }
+
+    /// Removes a manifest, and the tags that point at it.
+    async fn remove(&self, digest: &Digest) -> Result<()> {
+        let dir = layout::revision_dir(&self.name, digest).ok_or_else(|| self.unknown(digest))?;
+        let link = layout::revision_link(&self.name, digest).ok_or_else(|| self.unknown(digest))?;
+        if self.shared.flat() {
+            return self.withdraw(digest, link).await;
+        }
+        let _alone = self.shared.locks.alone(&self.name).await;
+        if !self.shared.driver.exists(&link).await? {
+            return Err(self.unknown(digest));
+        }
+        let tags = tagged::lookup(&self.shared, &self.name, digest).await?;
+        // Tags first, so that none is left leading to nothing.
+        let batch =
+            tags.iter().fold(Batch::new(), |batch, tag| batch.delete(layout::tag_dir(&self.name, tag)));
+        self.shared.driver.apply(batch.then().delete(dir)).await?;
+        self.shared.content.unlinked(&self.name, digest).await;
+        Ok(())
     }
 }
 
@@ -130,40 +150,33 @@ impl ManifestStore for Manifests {
             self.publish(manifest, batch, &options.tags).await?;
             return Ok(manifest.descriptor());
         }
-        let _shared = self.shared.locks.share(name).await;
-        let notes = tagged::notes(&self.shared, name, digest, &options.tags).await?;
-        batch = batch.then().put(revision, link::content(digest));
-        batch = notes.into_iter().fold(batch, |batch, note| batch.put(note, Bytes::new())).then();
-        for tag in &options.tags {
-            let index = layout::tag_index(name, tag, digest).ok_or_else(unsupported)?;
-            batch = batch.put(index, link::content(digest));
-        }
-        batch = batch.then();
-        for tag in &options.tags {
-            batch = batch.put(layout::tag_current(name, tag), link::content(digest));
-        }
-        self.shared.driver.apply(batch).await?;
+        let this = self.clone();
+        let (digest, content) = (digest.clone(), link::content(digest));
+        to_its_end("publishing a manifest", async move {
+            let Self { shared, name, .. } = this;
+            let _shared = shared.locks.share(&name).await;
+            let notes = tagged::notes(&shared, &name, &digest, &options.tags).await?;
+            batch = batch.then().put(revision, content.clone());
+            batch = notes.into_iter().fold(batch, |batch, note| batch.put(note, Bytes::new())).then();
+            for tag in &options.tags {
+                let unsupported = || Error::DigestUnsupported { digest: digest.clone() };
+                let index = layout::tag_index(&name, tag, &digest).ok_or_else(unsupported)?;
+                batch = batch.put(index, content.clone());
+            }
+            batch = batch.then();
+            for tag in &options.tags {
+                batch = batch.put(layout::tag_current(&name, tag), content.clone());
+            }
+            Ok(shared.driver.apply(batch).await?)
+        })
+        .await?;
         Ok(manifest.descriptor())
     }
 
     async fn delete(&self, digest: &Digest) -> Result<()> {
         self.shared.check_deletes()?;
-        let dir = layout::revision_dir(&self.name, digest).ok_or_else(|| self.unknown(digest))?;
-        let link = layout::revision_link(&self.name, digest).ok_or_else(|| self.unknown(digest))?;
-        if self.shared.flat() {
-            return self.withdraw(digest, link).await;
-        }
-        let _alone = self.shared.locks.alone(&self.name).await;
-        if !self.shared.driver.exists(&link).await? {
-            return Err(self.unknown(digest));
-        }
-        let tags = tagged::lookup(&self.shared, &self.name, digest).await?;
-        // Tags first, so that none is left leading to nothing.
-        let batch =
-            tags.iter().fold(Batch::new(), |batch, tag| batch.delete(layout::tag_dir(&self.name, tag)));
-        self.shared.driver.apply(batch.then().delete(dir)).await?;
-        self.shared.content.unlinked(&self.name, digest).await;
-        Ok(())
+        let (this, digest) = (self.clone(), digest.clone());
+        to_its_end("deleting a manifest", async move { this.remove(&digest).await }).await
     }
 
     async fn list(&self, page: &PageRequest) -> Result<Page<Digest>> {

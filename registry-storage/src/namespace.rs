@@ -8,6 +8,7 @@ use registry_core::{
     BlobDescriptors, BlobDescriptorsLayer, DescriptorCache, Digest, Error, GlobalBlobs, Namespace, Page,
     PageRequest, Repository, RepositoryName, RepositoryRemover, RequestContext, Result, Shape, StorageDriver,
 };
+use tracing::Instrument;
 
 use crate::descriptors::LinkedDescriptors;
 use crate::global::{ContentStore, DirectoryRemover};
@@ -181,6 +182,16 @@ impl StorageNamespaceBuilder {
         };
         StorageNamespace { shared: Arc::new(shared) }
     }
+}
+
+/// Does `work` in a task of its own: a client that goes away neither cuts it in half nor lets go of what is locked
+/// while the driver is still at it.
+pub(crate) async fn to_its_end<T: Send + 'static>(
+    what: &'static str,
+    work: impl Future<Output = Result<T>> + Send + 'static,
+) -> Result<T> {
+    let task = tokio::spawn(work.in_current_span());
+    task.await.map_err(|error| Error::internal(what, error))?
 }
 
 impl StorageNamespace {

@@ -10,6 +10,7 @@ use registry_core::{
 
 use crate::catalog::Walk;
 use crate::layout;
+use crate::uploads::SIGN_OF_LIFE;
 
 /// How many sessions of a repository are listed at a time.
 const PAGE: usize = 1000;
@@ -73,7 +74,8 @@ pub struct PurgeReport {
 }
 
 impl UploadPurge {
-    /// Removes sessions in which nothing has happened for `age`.
+    /// Removes sessions in which nothing has happened for `age`; zero is for all that no request holds. In a
+    /// bucket it may take an hour longer, because a session does not write down there each time that it is alive.
     pub fn new(driver: Arc<dyn StorageDriver>, age: Duration) -> Self {
         Self { driver, age, dry_run: false }
     }
@@ -101,10 +103,19 @@ impl UploadPurge {
             self.repository(&repository, &mut report).await?;
         }
         // Last: what sessions have begun ends with them.
-        if let Some(before) = SystemTime::now().checked_sub(self.age) {
+        if let Some(before) = SystemTime::now().checked_sub(self.age()) {
             report.swept = self.driver.sweep(before, self.dry_run).await?;
         }
         Ok(report)
+    }
+
+    /// How old what is seen of a session has to be, so that nothing can have happened in it for as long as was asked
+    /// for.
+    fn age(&self) -> Duration {
+        match self.driver.shape() {
+            Shape::Flat if !self.age.is_zero() => self.age.saturating_add(SIGN_OF_LIFE),
+            Shape::Flat | Shape::Tree => self.age,
+        }
     }
 
     async fn repository(&self, name: &RepositoryName, report: &mut PurgeReport) -> Result<()> {
@@ -149,7 +160,7 @@ impl UploadPurge {
             },
         };
         // A time in the future is that of another clock; it is not old.
-        let old = modified.elapsed().is_ok_and(|age| age >= self.age);
+        let old = modified.elapsed().is_ok_and(|age| age >= self.age());
         Ok(old.then(|| StaleUpload { repository: name.clone(), id, modified, size }))
     }
 

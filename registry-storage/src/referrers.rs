@@ -36,6 +36,10 @@ const CONCURRENCY: usize = 16;
 /// The most bytes of an entry: annotations of a manifest can fill most of it.
 const ENTRY_LIMIT: u64 = 2 * Manifest::MAX_LEN as u64;
 
+/// About how many bytes a page may have: clients read no longer document than a manifest. A referrer alone may have
+/// more.
+const PAGE_BYTES: usize = Manifest::MAX_LEN - (64 << 10);
+
 /// The most bytes of the list of scanned revisions; beyond it, they are scanned again.
 const SCANNED_LIMIT: u64 = 64 << 20;
 
@@ -76,6 +80,13 @@ pub(crate) fn encode(referrer: &Descriptor) -> Result<Bytes> {
     Ok(json.into())
 }
 
+/// About how many bytes a descriptor takes in a list.
+fn weight(referrer: &Descriptor) -> usize {
+    const REST: usize = 512;
+    let annotations = referrer.annotations.iter().map(|(key, value)| key.len() + value.len() + 6);
+    annotations.sum::<usize>() + referrer.artifact_type.as_ref().map_or(0, String::len) + REST
+}
+
 /// The referrers in one repository.
 #[derive(Debug, Clone)]
 pub(crate) struct Referrers {
@@ -102,7 +113,8 @@ impl Referrers {
         let mut referrers = self.present(&unsaved, subject, after.as_deref()).await?;
         referrers.retain(|referrer| filter.matches(referrer));
         let in_memory = referrers.len();
-        while page.limit > 0 && referrers.len() - in_memory <= page.limit {
+        let (mut bytes, mut last_read) = (0, None);
+        'pages: while page.limit > 0 && referrers.len() - in_memory <= page.limit {
             // Where there are no directories, this is a listing of files whatever it is called; and a call
             // gives so many of them at once.
             let limit = page.limit + 1;
@@ -113,12 +125,19 @@ impl Referrers {
             let found = self.shared.driver.list(&dir, &request.after(after.take())).await?;
             after = found.entries.last().map(|entry| entry.name.clone());
             let digests = found.entries.iter().filter_map(|entry| layout::parse_referrer_name(&entry.name));
-            let read: Vec<Option<Descriptor>> = stream::iter(digests.collect::<Vec<_>>())
+            let mut read = stream::iter(digests.collect::<Vec<_>>())
                 .map(|digest| self.entry(subject, digest))
-                .buffered(CONCURRENCY)
-                .try_collect()
-                .await?;
-            referrers.extend(read.into_iter().flatten().filter(|referrer| filter.matches(referrer)));
+                .buffered(CONCURRENCY);
+            while let Some(referrer) = read.try_next().await? {
+                let Some(referrer) = referrer.filter(|referrer| filter.matches(referrer)) else { continue };
+                bytes += weight(&referrer);
+                referrers.push(referrer);
+                // One that does not fit, so that it is certain that something follows.
+                if bytes > PAGE_BYTES && referrers.len() - in_memory > 1 {
+                    last_read = referrers.last().map(|last| layout::referrer_name(&last.digest));
+                    break 'pages;
+                }
+            }
             if !found.more {
                 break;
             }
@@ -126,8 +145,18 @@ impl Referrers {
         if in_memory > 0 {
             referrers.sort_by_key(|referrer| layout::referrer_name(&referrer.digest));
             referrers.dedup_by(|a, b| a.digest == b.digest);
+            // What comes later may have others before it that were not read.
+            referrers.retain(|found| {
+                last_read.as_ref().is_none_or(|last| layout::referrer_name(&found.digest) <= *last)
+            });
         }
-        Ok(Page::cut(referrers, page.limit))
+        let mut bytes = 0;
+        let fits = |referrer: &&Descriptor| {
+            bytes += weight(referrer);
+            bytes <= PAGE_BYTES
+        };
+        let fitting = referrers.iter().take_while(fits).count().max(1);
+        Ok(Page::cut(referrers, page.limit.min(fitting)))
     }
 
     /// Those of what a scan could not save that refer to the subject, come after `after`, and are still in

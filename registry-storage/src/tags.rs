@@ -8,10 +8,9 @@ use registry_core::{
     Batch, Descriptor, Digest, Error, ListRequest, Page, PageRequest, Reference, RepositoryName, Result,
     StorageDriverExt, StorageError, Tag, TagExpect, TagStore,
 };
-use tracing::Instrument;
 
 use crate::flat::Names;
-use crate::namespace::Shared;
+use crate::namespace::{Shared, to_its_end};
 use crate::remembered::Followed;
 use crate::{flat, layout, link, tagged};
 
@@ -99,11 +98,9 @@ impl Tags {
             {
                 tracing::warn!(repository = %this.name, %tag, %error, "a tag that was deleted in part may have lost its index");
             }
-            deleted
+            Ok(deleted?)
         };
-        // A task of its own, so that it is put in order also if the client goes away.
-        let task = tokio::spawn(delete.in_current_span());
-        Ok(task.await.map_err(|error| Error::internal("deleting a tag", error))??)
+        to_its_end("deleting a tag", delete).await
     }
 
     /// Sees to it that a tag which is still there has its index: without it, it would be left behind when its

@@ -20,6 +20,7 @@ use registry_core::{
 };
 use uuid::Uuid;
 
+pub(crate) use self::session::SIGN_OF_LIFE;
 use self::session::{Hashing, Session};
 use crate::namespace::Shared;
 use crate::tickets::{Files, Ticket};
@@ -137,6 +138,11 @@ impl Uploads {
         };
         let newest = self.shared.tickets.newest(id, ticket);
         let in_store = in_store.ok_or_else(|| self.unknown(id))?;
+        if newest.as_ref().is_some_and(|ticket| ticket.size < in_store) {
+            // Somebody else has gone on, or a write that failed left more than was acknowledged. Whoever goes on
+            // from where we say it is must not be held against what is remembered.
+            self.shared.tickets.forget(id);
+        }
         // What a ticket says is in the store too, but it may take more than a look to see it.
         let newest = newest.filter(|ticket| ticket.size >= in_store);
         let size = newest.as_ref().map_or(in_store, |ticket| ticket.size);

@@ -183,3 +183,17 @@ async fn sessions_in_a_flat_store_go_too() {
     assert_eq!(left.len(), 4 * 1201);
     assert!(left.iter().all(|entry| !entry.name.contains("_uploads")));
 }
+
+/// There a session is not written down with each chunk: what it began with may be older than what happened last, which
+/// is in parts that no path leads to.
+#[tokio::test]
+async fn a_session_in_a_flat_store_is_not_judged_by_its_beginning() {
+    let store: Arc<dyn StorageDriver> = Arc::new(MemoryDriver::flat());
+    let begun = StoragePath::parse("/docker/registry/v2/repositories/a/_uploads/1/startedat").unwrap();
+    store.put(&begun, "2001-01-01T00:00:00Z".into()).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(5)).await;
+    let purged = UploadPurge::new(Arc::clone(&store), Duration::from_millis(4)).run().await.unwrap();
+    assert_eq!((purged.seen, purged.removed), (1, 0));
+    let all = UploadPurge::new(store, Duration::ZERO).run().await.unwrap();
+    assert_eq!((all.seen, all.removed), (1, 1));
+}

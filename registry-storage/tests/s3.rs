@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use registry_conformance::emulator::{
-    ACCESS_KEY, BUCKET, Effect, Fault, FaultPlan, Kind, Options, S3Emulator, SECRET_KEY, SEED_VARIABLE,
+    ACCESS_KEY, BUCKET, Effect, Fault, FaultPlan, Kind, Options, S3Emulator, SECRET_KEY,
 };
 use registry_core::{Batch, StorageDriver, StorageDriverExt, StoragePath, WriteMode};
 use registry_storage::bucket::{OpenBucket, S3Credentials, S3Options, Secret};
@@ -24,6 +24,7 @@ fn options(emulator: &S3Emulator) -> S3Options {
     });
     options.bucket.root = "some/root".to_owned();
     options.bucket.retries = 8;
+    options.bucket.retry_pause = Duration::from_millis(4);
     options
 }
 
@@ -44,36 +45,11 @@ async fn without(can: Options) -> (Arc<dyn StorageDriver>, S3Emulator) {
     (driver(&bucket), emulator)
 }
 
-/// Says how to have the same faults again when a case fails.
-struct Faulty {
-    _emulator: S3Emulator,
-    seed: u64,
-}
-
-impl Drop for Faulty {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            eprintln!("the same faults again: {SEED_VARIABLE}={}", self.seed);
-        }
-    }
-}
-
-async fn faulty() -> (Arc<dyn StorageDriver>, Faulty) {
+async fn faulty() -> (Arc<dyn StorageDriver>, S3Emulator) {
     let emulator = S3Emulator::start().await;
-    let mut plan = FaultPlan::random();
-    let seed = plan.seed();
-    for effect in [
-        Effect::SlowDown(None),
-        Effect::InternalError,
-        Effect::ResetBefore,
-        Effect::ResetAfter,
-        Effect::ResetInBody(100),
-    ] {
-        plan = plan.with(Fault::new(effect).chance(0.01));
-    }
-    emulator.inject(plan.with(Fault::new(Effect::ShortListing(2)).on(Kind::List).chance(0.3)));
+    emulator.inject(FaultPlan::replayed(20).ridden_out());
     let bucket = OpenBucket::s3(&options(&emulator)).unwrap();
-    (driver(&bucket), Faulty { _emulator: emulator, seed })
+    (driver(&bucket), emulator)
 }
 
 registry_conformance::driver_tests!(s3, whole());

@@ -221,6 +221,25 @@ async fn links_with_white_space_are_followed_and_torn_ones_count_as_none() {
     }
 }
 
+/// What a copy of a store that went wrong may have made of it.
+#[tokio::test]
+async fn a_directory_is_no_content() {
+    let store = Store::new();
+    store.put(&format!("/blobs/sha256/2c/{HELLO}/data/stray"), "hello").await;
+    for name in ["a", "b"] {
+        let link = format!("/repositories/{name}/_layers/sha256/{HELLO}/link");
+        store.put(&link, format!("sha256:{HELLO}")).await;
+    }
+    let digest = Digest::parse(&format!("sha256:{HELLO}")).unwrap();
+    let blobs = store.repository("a").await.blobs();
+    assert!(matches!(blobs.stat(&digest).await, Err(Error::BlobUnknown { .. })));
+    assert!(matches!(blobs.get(&digest, GetBlob::default()).await, Err(Error::BlobUnknown { .. })));
+    let from = Some(RepositoryName::parse("b").unwrap());
+    let source = MountSource { from, descriptor: registry_core::Descriptor::blob(digest, 5) };
+    let started = blobs.start(StartUpload::default().with_mount(Some(source))).await.unwrap();
+    assert!(matches!(started, UploadStart::Session(_)), "there is nothing to mount");
+}
+
 #[tokio::test]
 async fn a_manifest_of_dockers_first_format_is_listed_served_and_deleted() {
     let store = Store::new();

@@ -1,11 +1,11 @@
 //! What goes wrong, and when: decided by a seed, so that a failure can be had again.
 
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use super::log::Kind;
 
-/// The variable that gives [`FaultPlan::random`] its seed.
+/// The variable that gives [`FaultPlan::replayed`] its seed.
 pub const SEED_VARIABLE: &str = "FAULT_SEED";
 
 /// What happens to a request.
@@ -26,7 +26,8 @@ pub enum Effect {
     SlowFirstByte(Duration),
     /// A page of a listing ends after so many entries although more were asked for, and says so.
     ShortListing(usize),
-    /// 403 `RequestTimeTooSkewed`. Nothing was done.
+    /// 403 `RequestTimeTooSkewed`, with a time that is ours. Nothing was done. A service that has another time is
+    /// [`Options::with_clock_ahead`](super::Options::with_clock_ahead).
     ClockSkew,
     /// 400 `ExpiredToken`. Nothing was done.
     ExpiredToken,
@@ -141,13 +142,16 @@ impl FaultPlan {
         Self { seed, faults: Vec::new() }
     }
 
-    /// The same with the seed in [`SEED_VARIABLE`], or a new one each time.
-    pub fn random() -> Self {
-        let given = std::env::var(SEED_VARIABLE).ok().and_then(|seed| seed.parse().ok());
-        Self::seeded(given.unwrap_or_else(|| {
-            let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-            mix(now.as_nanos() as u64) >> 16
-        }))
+    /// The same with the seed in [`SEED_VARIABLE`] if there is one, and otherwise with this one: a run is like the
+    /// one before unless somebody asks for other faults.
+    ///
+    /// # Panics
+    /// If what the variable has is no number.
+    pub fn replayed(seed: u64) -> Self {
+        let given = std::env::var(SEED_VARIABLE).ok();
+        let given =
+            given.map(|text| text.parse().unwrap_or_else(|_| panic!("{SEED_VARIABLE} is no number: {text}")));
+        Self::seeded(given.unwrap_or(seed))
     }
 
     /// One fault more.
@@ -155,6 +159,29 @@ impl FaultPlan {
     pub fn with(mut self, fault: Fault) -> Self {
         self.faults.push(fault);
         self
+    }
+
+    /// What goes wrong with a store every day, and what a client that tries again gets past: one request in twenty
+    /// is refused for now, or its connection breaks before, after or in the middle of it, one in a hundred is
+    /// answered late, and many listings are shorter than they might be.
+    #[must_use]
+    pub fn ridden_out(mut self) -> Self {
+        for effect in [
+            Effect::SlowDown(None),
+            Effect::InternalError,
+            Effect::ResetBefore,
+            Effect::ResetAfter,
+            Effect::SlowFirstByte(Duration::from_millis(20)),
+        ] {
+            self = self.with(Fault::new(effect).chance(0.01));
+        }
+        // Not of what is read: a body that broke off once need not be gone on with as often as it may break off.
+        let uploads =
+            Fault::new(Effect::ResetInBody(100)).on(Kind::Put).on(Kind::UploadPart).on(Kind::Complete);
+        let lists =
+            Fault::new(Effect::ResetInBody(100)).on(Kind::List).on(Kind::ListParts).on(Kind::ListUploads);
+        self = self.with(uploads.chance(0.02)).with(lists.chance(0.02));
+        self.with(Fault::new(Effect::ShortListing(2)).on(Kind::List).chance(0.3))
     }
 
     /// The seed, to be given to [`FaultPlan::seeded`] for the same faults again.
@@ -200,14 +227,11 @@ impl Faults {
     pub(super) fn strike(&self, kind: Kind, key: &str) -> Option<Effect> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).strike(kind, key)
     }
-}
 
-impl Drop for Faults {
-    /// A test that fails says how to have the same faults again.
-    fn drop(&mut self) {
-        let plan = self.0.get_mut().unwrap_or_else(PoisonError::into_inner);
-        if std::thread::panicking() && !plan.faults.is_empty() {
-            eprintln!("the faults had the seed {}; again with {SEED_VARIABLE}={}", plan.seed, plan.seed);
-        }
+    /// How to have the faults again that chance decided, for a test that fails.
+    pub(super) fn again(&self) -> Option<String> {
+        let plan = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let by_chance = plan.faults.iter().any(|fault| matches!(fault.when, When::Chance(_)));
+        by_chance.then(|| format!("the same faults again: {SEED_VARIABLE}={}", plan.seed))
     }
 }

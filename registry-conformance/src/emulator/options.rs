@@ -1,5 +1,7 @@
 //! What an emulated store can do and where its limits are: those of Amazon S3 unless a test lowers them.
 
+use std::time::Duration;
+
 const MIB: u64 = 1024 * 1024;
 
 /// What an emulated store can do.
@@ -9,6 +11,7 @@ pub struct Options {
     pub(super) part_copy: bool,
     pub(super) ignores_conditions: bool,
     pub(super) pending_copies: u32,
+    pub(super) clock_ahead: Duration,
     pub(super) min_part: u64,
     pub(super) max_copy: u64,
     pub(super) max_put: u64,
@@ -21,6 +24,7 @@ impl Default for Options {
             part_copy: true,
             ignores_conditions: false,
             pending_copies: 0,
+            clock_ahead: Duration::ZERO,
             min_part: 5 * MIB,
             max_copy: 5 * 1024 * MIB,
             max_put: 5 * 1024 * MIB,
@@ -56,6 +60,12 @@ impl Options {
     #[must_use]
     pub fn with_pending_copies(self, looks: u32) -> Self {
         Self { pending_copies: looks, ..self }
+    }
+
+    /// Has a clock that is ahead of ours by so much, and refuses what was signed at another time. S3 alone does.
+    #[must_use]
+    pub fn with_clock_ahead(self, by: Duration) -> Self {
+        Self { clock_ahead: by, ..self }
     }
 
     /// The smallest part but the last, in bytes, in place of 5 MiB.

@@ -2,11 +2,13 @@
 
 mod answers;
 mod api;
+mod clock;
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::Deref;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -55,10 +57,14 @@ impl S3Emulator {
     ///
     /// When it cannot be listened on, or no temporary file can be had.
     pub async fn listen(options: Options, address: SocketAddr) -> io::Result<Self> {
+        let ahead = Some(options.clock_ahead).filter(|ahead| !ahead.is_zero());
         let protocol = |bucket| {
             let mut builder = S3ServiceBuilder::new(api::Api::new(bucket));
             builder.set_auth(SimpleAuth::from_single(ACCESS_KEY, SECRET_KEY));
-            S3(builder.build())
+            if ahead.is_some() {
+                builder.set_config(clock::unchecked());
+            }
+            S3 { service: builder.build(), ahead }
         };
         Ok(Self(Emulator::start(options, address, protocol).await?))
     }
@@ -78,7 +84,11 @@ pub(super) fn unsigned(bucket: Arc<Bucket>) -> S3Service {
 }
 
 /// The S3 protocol, which `s3s` reads and writes.
-struct S3(S3Service);
+struct S3 {
+    service: S3Service,
+    /// By how much its clock is ahead of ours, if it is.
+    ahead: Option<Duration>,
+}
 
 impl Protocol for S3 {
     fn kind(&self, method: &Method, key: &str, query: &str, headers: &HeaderMap) -> Kind {
@@ -94,8 +104,17 @@ impl Protocol for S3 {
     }
 
     fn call(&self, request: http::Request<Body>) -> BoxFuture<'static, Answer> {
-        let service = self.0.clone();
-        async move { service.call(request).await.map_err(Into::into) }.boxed()
+        let (service, ahead) = (self.service.clone(), self.ahead);
+        async move {
+            let Some(ahead) = ahead else { return Ok(service.call(request).await?) };
+            let mut answer = match clock::refusal(&request, ahead) {
+                Some(refusal) => refusal,
+                None => service.call(request).await?,
+            };
+            clock::date(&mut answer, ahead);
+            Ok(answer)
+        }
+        .boxed()
     }
 }
 

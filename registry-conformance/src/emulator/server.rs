@@ -7,12 +7,13 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
-use futures::StreamExt;
 use futures::future::BoxFuture;
+use futures::{StreamExt, stream};
 use http::{HeaderMap, Method, Response, StatusCode, header};
 use http_body_util::{BodyExt, StreamBody};
-use hyper::body::{Bytes, Frame};
+use hyper::body::Frame;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use s3s::Body;
@@ -67,6 +68,11 @@ pub(super) struct Shared {
 impl Drop for Server {
     fn drop(&mut self) {
         self.accepting.abort();
+        if std::thread::panicking()
+            && let Some(again) = self.shared.faults.again()
+        {
+            eprintln!("{again}");
+        }
     }
 }
 
@@ -190,11 +196,24 @@ fn cut(reset: &AtomicBool) -> Error {
 }
 
 fn cut_after(body: Body, bytes: u64, reset: &Arc<AtomicBool>) -> Body {
-    let (mut left, reset) = (bytes, Arc::clone(reset));
-    let frames = body.into_data_stream().map(move |chunk| -> Result<Frame<Bytes>, Error> {
-        let chunk = chunk?;
-        left = left.checked_sub(chunk.len() as u64).ok_or_else(|| cut(&reset))?;
-        Ok(Frame::data(chunk))
+    let (body, reset) = (Box::pin(body.into_data_stream()), Arc::clone(reset));
+    let frames = stream::unfold((body, Some(bytes)), move |(mut body, left)| {
+        let reset = Arc::clone(&reset);
+        async move {
+            let Some(left) = left else {
+                // What came before is on its way first.
+                tokio::time::sleep(Duration::from_millis(1)).await;
+                return Some((Err(cut(&reset)), (body, None)));
+            };
+            match body.next().await? {
+                Ok(chunk) if chunk.len() as u64 <= left => {
+                    let left = left - chunk.len() as u64;
+                    Some((Ok(Frame::data(chunk)), (body, Some(left))))
+                }
+                Ok(chunk) => Some((Ok(Frame::data(chunk.slice(..left as usize))), (body, None))),
+                Err(error) => Some((Err(error), (body, None))),
+            }
+        }
     });
     Body::http_body_unsync(StreamBody::new(frames))
 }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use futures::{StreamExt, future::join_all};
 use registry_core::{
-    Algorithm, ByteRange, Descriptor, Error, GetBlob, MountSource, Namespace, PageRequest, StartUpload,
-    UploadStart,
+    Algorithm, ByteRange, Descriptor, Digest, Error, GetBlob, MountSource, Namespace, PageRequest,
+    StartUpload, UploadStart,
 };
 
 use super::{name, push, read, repository};
@@ -77,8 +77,24 @@ pub async fn a_blob_is_unknown_until_it_is_pushed(namespace: Arc<dyn Namespace>)
     refused!(one.blobs().get(&digest, GetBlob::default()).await, Error::BlobUnknown { .. }, "during");
     writer.commit(&digest).await.unwrap();
     one.blobs().stat(&digest).await.unwrap();
-    let unsupported = registry_core::Digest::parse("blake3:abc").unwrap();
+    let unsupported = Digest::parse("blake3:abc").unwrap();
     refused!(one.blobs().stat(&unsupported).await, Error::BlobUnknown { .. }, "of an unknown algorithm");
+}
+
+/// Whatever it is called, however long: no file has a name of more than 255 bytes.
+pub async fn what_no_store_can_hold_is_unknown(namespace: Arc<dyn Namespace>) {
+    let one = repository(&namespace, "one").await;
+    for len in [255, 256, Digest::MAX_LEN - 2] {
+        for text in [format!("x:{}", "a".repeat(len)), format!("{}:ab", "x".repeat(len.min(500)))] {
+            let odd = Digest::parse(&text).unwrap();
+            refused!(one.blobs().stat(&odd).await, Error::BlobUnknown { .. }, "{text}");
+            refused!(one.blobs().get(&odd, GetBlob::default()).await, Error::BlobUnknown { .. }, "{text}");
+            refused!(one.blobs().delete(&odd).await, Error::BlobUnknown { .. }, "{text}");
+            refused!(one.manifests().stat(&odd).await, Error::ManifestUnknown { .. }, "{text}");
+            refused!(one.manifests().delete(&odd).await, Error::ManifestUnknown { .. }, "{text}");
+            assert!(namespace.blobs().stat(&odd).await.unwrap().is_none(), "{text}");
+        }
+    }
 }
 
 /// Repositories show what was put into them, though content is stored once.

@@ -67,6 +67,15 @@ pub async fn a_page_begins_after_a_name_that_does_not_exist(namespace: Arc<dyn N
     assert_eq!(after("y").await, ["z"]);
     assert!(after("z").await.is_empty());
     assert!(after("zz").await.is_empty());
+    for odd in ["..", "../x", "/", ".", "-", " ", "\0"] {
+        assert_eq!(after(odd).await, ["a"], "after {odd:?}");
+    }
+    for odd in ["a/..", "a//", "a/\0"] {
+        assert_eq!(after(odd).await, ["a/b"], "after {odd:?}");
+    }
+    for odd in ["~", "\u{fffd}", "z/\u{fffd}"] {
+        assert!(after(odd).await.is_empty(), "after {odd:?}");
+    }
 }
 
 /// Not an error.

@@ -67,6 +67,56 @@ pub async fn the_subject_need_not_exist(namespace: Arc<dyn Namespace>) {
     }
 }
 
+/// A subject may be named in any algorithm, and none gets in the way of another, or of what the store keeps
+/// beside them.
+pub async fn a_subject_of_an_odd_name_disturbs_no_other(namespace: Arc<dyn Namespace>) {
+    let one = repository(&namespace, "one").await;
+    let subject = Algorithm::Sha256.digest(b"subject");
+    let plain = referrer(&subject, json!({"artifactType": "a/b"}));
+    let long = format!("x:{}", "a".repeat(Digest::MAX_LEN - 2));
+    let in_the_way = format!("sha256+{}:sha256-{}", subject.encoded(), plain.digest().encoded());
+    let odd = ["scanned:abc", "scanned+abc:def", "blake3:abcd", "a+b:cd", "a.b:cd", &in_the_way, &long];
+    for (n, text) in odd.into_iter().enumerate() {
+        let pushed = referrer(&Digest::parse(text).unwrap(), json!({"n": n}));
+        publish(&one, &pushed, &[]).await;
+        let found = list(&one, &Digest::parse(text).unwrap()).await;
+        // One that no file can be named after may have none.
+        assert!(found.iter().all(|found| found.digest == *pushed.digest()), "{text}");
+        assert!(found.len() == 1 || text == long, "{text}");
+    }
+    publish(&one, &plain, &[]).await;
+    assert_eq!(list(&one, &subject).await.len(), 1);
+}
+
+/// Clients read no longer document than a manifest.
+pub async fn a_page_of_referrers_is_bounded_in_bytes(namespace: Arc<dyn Namespace>) {
+    const MIB: usize = 1 << 20;
+    let one = repository(&namespace, "one").await;
+    let subject = Algorithm::Sha256.digest(b"subject");
+    let mut pushed = Vec::new();
+    for n in 0..6 {
+        let referrer = referrer(&subject, json!({"n": n, "annotations": {"large": "x".repeat(3 * MIB / 2)}}));
+        publish(&one, &referrer, &[]).await;
+        pushed.push(referrer.digest().clone());
+    }
+    pushed.sort();
+    let mut found = Vec::new();
+    let mut page = PageRequest::first(100);
+    loop {
+        let part = one.manifests().referrers(&subject, &NO_FILTER, &page).await.unwrap();
+        let bytes: usize =
+            part.items.iter().flat_map(|item| item.annotations.values()).map(String::len).sum();
+        assert!(bytes <= Manifest::MAX_LEN, "{bytes}");
+        assert!(!part.items.is_empty() || !part.more, "it goes on");
+        found.extend(part.items.into_iter().map(|item| item.digest));
+        if !part.more {
+            break;
+        }
+        page = PageRequest::after(100, found.last().map(ToString::to_string).unwrap());
+    }
+    assert_eq!(found, pushed, "each once");
+}
+
 /// Only those of the type that is asked for (end-12b).
 pub async fn referrers_are_filtered_by_type(namespace: Arc<dyn Namespace>) {
     let one = repository(&namespace, "one").await;

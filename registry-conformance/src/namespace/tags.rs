@@ -74,6 +74,47 @@ pub async fn tags_are_listed_page_by_page(namespace: Arc<dyn Namespace>) {
     assert!(none.items.is_empty() && !none.more, "a page of none");
 }
 
+/// Clients may say any text for the last tag.
+pub async fn a_page_of_tags_begins_after_any_text(namespace: Arc<dyn Namespace>) {
+    let one = repository(&namespace, "one").await;
+    let tags = ["0", "9", "A", "Z", "_x", "a", "a-b", "a.b", "a0", "z"];
+    publish(&one, &image("x"), &tags).await;
+    let odd = [
+        "..",
+        "../",
+        "../../one",
+        ".",
+        "./a",
+        "-",
+        "/",
+        "/a",
+        "a/",
+        "a/..",
+        "a/b",
+        "a//",
+        "a\0",
+        " ",
+        "9:",
+        "@",
+        "Z[",
+        "^",
+        "`",
+        "a~",
+        "a\u{fffd}",
+        "z{",
+        "~",
+        "\u{10ffff}",
+        "a-b\n",
+        &"a".repeat(2000),
+        &"z".repeat(2000),
+    ];
+    for after in odd {
+        let expected: Vec<&str> = tags.into_iter().filter(|tag| *tag > after).collect();
+        let page = one.tags().list(&PageRequest::after(100, after)).await.unwrap();
+        assert_eq!(page.items.iter().map(Tag::as_str).collect::<Vec<_>>(), expected, "after {after:?}");
+    }
+}
+
 /// One that holds only blobs has none either, or an empty one: a bucket cannot tell it from one whose last manifest
 /// was deleted.
 pub async fn an_unknown_repository_has_no_list_of_tags(namespace: Arc<dyn Namespace>) {

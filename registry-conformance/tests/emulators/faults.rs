@@ -1,13 +1,14 @@
 //! What goes wrong on demand, and what of the request was done.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use object_store::ObjectStoreExt;
 use object_store::list::{PaginatedListOptions, PaginatedListStore};
 use object_store::multipart::MultipartStore;
 use object_store::signer::Signer;
-use registry_conformance::emulator::{Effect, Fault, FaultPlan, Kind, S3Emulator};
+use registry_conformance::emulator::{Effect, Fault, FaultPlan, Kind, Options, S3Emulator};
 use reqwest::{Method, StatusCode};
+use s3s::dto::{Timestamp, TimestampFormat};
 
 use super::s3::{client, kinds, path};
 
@@ -89,6 +90,19 @@ async fn a_reset_in_a_body_leaves_no_part_and_half_an_answer() {
         }
     };
     assert!(broken && read <= 1_000_000, "{read} bytes, broken: {broken}");
+}
+
+/// What is refused says what time it is there, with which a request would be taken.
+#[tokio::test]
+async fn a_service_of_another_time_refuses_ours() {
+    let emulator = S3Emulator::with(Options::new().with_clock_ahead(Duration::from_secs(3600))).await;
+    let error = put(&emulator, "a").await.unwrap_err();
+    assert!(format!("{error:?}").contains("RequestTimeTooSkewed"), "{error:?}");
+    let answer = reqwest::get(emulator.endpoint()).await.unwrap();
+    let date = answer.headers()["date"].to_str().unwrap();
+    let said = Timestamp::parse(TimestampFormat::HttpDate, date).unwrap();
+    let (now, minute) = (SystemTime::now() + Duration::from_secs(3600), Duration::from_secs(60));
+    assert!((Timestamp::from(now - minute)..Timestamp::from(now + minute)).contains(&said), "{date}");
 }
 
 #[tokio::test]

@@ -19,12 +19,12 @@ mod gcs;
 mod http;
 mod keys;
 mod list;
-#[cfg(feature = "gcs")]
-mod multipart;
 mod names;
 mod object;
 mod open;
 mod options;
+#[cfg(any(feature = "gcs", feature = "s3"))]
+mod pages;
 #[cfg(all(test, any(feature = "gcs", feature = "azure")))]
 mod played;
 mod probe;
@@ -34,8 +34,10 @@ mod retry;
 mod s3;
 mod store;
 mod sweep;
-#[cfg(any(feature = "gcs", feature = "azure"))]
+#[cfg(any(feature = "azure", feature = "gcs", feature = "s3"))]
 mod text;
+#[cfg(any(feature = "gcs", feature = "azure"))]
+mod unsigned;
 mod write;
 mod xml;
 

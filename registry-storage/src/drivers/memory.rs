@@ -286,7 +286,11 @@ impl StorageDriver for MemoryDriver {
             } else {
                 Bound::Excluded(found.clone())
             };
-            page.entries.push(Entry { name, is_dir });
+            // Any text may be asked for, also one with the separator in it.
+            let earlier = |after: &String| request.mode == ListMode::Children && name <= *after;
+            if !request.after.as_ref().is_some_and(earlier) {
+                page.entries.push(Entry { name, is_dir });
+            }
         }
         Ok(page)
     }

@@ -75,7 +75,7 @@ impl RepositoryFile {
             }
             ["_referrers", "scanned"] => Some(Self::Scanned),
             ["_referrers", algorithm, encoded, referrer] => {
-                let subject = digest(algorithm, encoded);
+                let subject = digest(&super::parse_subject_algorithm(algorithm), encoded);
                 subject.and(super::parse_referrer_name(referrer)).map(|_| Self::Referrer)
             }
             _ => None,

@@ -13,11 +13,10 @@ use registry_core::{
     Tag,
 };
 use tokio::time::Instant;
-use tracing::Instrument;
 
 use super::{Manifests, READ_LIMIT};
 use crate::flat::PAGE;
-use crate::namespace::Shared;
+use crate::namespace::{Shared, to_its_end};
 use crate::tagged::history::{self, History};
 use crate::{layout, link, tagged};
 
@@ -98,11 +97,9 @@ impl Manifests {
             } else if begun.elapsed() > SETTLED / 2 && !shared.driver.exists(&revision).await? {
                 shared.driver.apply(batch).await?;
             }
-            published
+            Ok(published?)
         };
-        // A task of its own, so that it is put in order also if the client goes away.
-        let task = tokio::spawn(publish.in_current_span());
-        task.await.map_err(|error| Error::internal("publishing a manifest", error))??;
+        to_its_end("publishing a manifest", publish).await?;
         self.content.remember_manifest(digest, manifest.payload());
         Ok(())
     }

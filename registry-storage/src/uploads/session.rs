@@ -17,8 +17,8 @@ use crate::tickets::{Files, Ticket};
 use crate::{layout, link};
 
 /// A session that is older than this writes its record anew with each request, so that a slow one is told from
-/// one that was given up.
-const SIGN_OF_LIFE: Duration = Duration::from_secs(3600);
+/// one that was given up. Before, the record may be so much older than what happened last.
+pub(crate) const SIGN_OF_LIFE: Duration = Duration::from_secs(3600);
 
 /// How much of the beginning of a session is kept until it is clear which digest to compute.
 const HOLD_BYTES: u64 = 64 * 1024;

@@ -9,26 +9,25 @@ use object_store::client::{
     HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpService,
 };
 
-use super::http::{Refused, Transport};
+use super::http::Refused;
 
-/// Sends requests like [`Transport`], and looks at the answer to each GET or HEAD.
+/// Sends requests with a client, and looks at the answer to each GET or HEAD.
 #[derive(Clone)]
 pub(crate) struct Screened {
-    pub(crate) transport: Transport,
+    pub(crate) client: HttpClient,
     /// What an answer with these headers is made, if not taken as it is.
     pub(crate) refuse: fn(&HeaderMap) -> Option<Refused>,
 }
 
 impl fmt::Debug for Screened {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Screened").field(&self.transport).finish()
+        f.debug_tuple("Screened").field(&self.client).finish()
     }
 }
 
 impl HttpConnector for Screened {
-    fn connect(&self, options: &ClientOptions) -> object_store::Result<HttpClient> {
-        let inner = self.transport.connect(options)?;
-        Ok(HttpClient::new(Screen { inner, refuse: self.refuse }))
+    fn connect(&self, _: &ClientOptions) -> object_store::Result<HttpClient> {
+        Ok(HttpClient::new(Screen { inner: self.client.clone(), refuse: self.refuse }))
     }
 }
 

@@ -32,15 +32,14 @@ use registry_core::{BoxError, BuildError, RedirectHint};
 
 use super::absent::{Screened, absent, refused};
 use super::breaker::BucketHealth;
-use super::http::{
-    Plain, Protocol, Refused, Transport, Verdict, body_retries, client_options, refusal, was_repeated,
-};
+use super::errors::invalid;
+use super::http::{Protocol, Refused, Transport, Verdict, body_retries, client_options, refusal};
 use super::object::{self, bucket_error};
-use super::options::{AzureCredentials, AzureOptions, S3Log};
-use super::retry::Patience;
+use super::options::{AzureCredentials, AzureOptions};
 use super::store::{
     Bucket, BucketError, GetRange, KeyPage, Limits, ListKeys, Object, ObjectMeta, Part, Pending,
 };
+use super::unsigned::Unsigned;
 use api::Api;
 use copy::Polls;
 use credentials::Env;
@@ -66,7 +65,7 @@ pub(super) struct Azure {
     polls: Polls,
     listings: Listings,
     limits: Limits,
-    unsigned: std::sync::Once,
+    unsigned: Unsigned,
 }
 
 impl Azure {
@@ -80,7 +79,6 @@ impl Azure {
     }
 
     fn with(options: &AzureOptions, health: BucketHealth, env: Env<'_>) -> Result<Self, BuildError> {
-        let invalid = |what| move |error: BoxError| BuildError::Invalid { what, reason: error.to_string() };
         let common = &options.bucket;
         let service = match &options.service_url {
             Some(url) => url.trim_end_matches('/').to_owned(),
@@ -94,17 +92,10 @@ impl Azure {
             Some("http") => false,
             _ => return Err(invalid("serviceurl")(format!("{service} is no URL; write https://…").into())),
         };
-        let patience = Patience::new(common);
-        let plain = Transport {
-            protocol: Arc::new(Plain),
-            patience: patience.clone(),
-            // Whether tokens can be had says nothing of the container.
-            health: BucketHealth::new(),
-            log: S3Log::Off,
-        };
-        let provider = credentials::provider(options, env, plain).map_err(invalid("credentials"))?;
+        let elsewhere = Transport::elsewhere(common);
+        let provider = credentials::provider(options, env, elsewhere).map_err(invalid("credentials"))?;
         let protocol = Arc::new(Signed { provider, account: options.account.clone() });
-        let transport = Transport { protocol, patience, health, log: S3Log::Off };
+        let transport = Transport::new(protocol, common, health);
         let client = client_options(common, !https)?;
         let built = |error: object_store::Error| invalid("container")(Box::new(error));
         let http = transport.connect(&client).map_err(built)?;
@@ -116,7 +107,7 @@ impl Azure {
             .with_retry(body_retries(common))
             // Each try is signed where requests are tried again.
             .with_skip_signature(true)
-            .with_http_connector(Screened { transport, refuse: unreadable })
+            .with_http_connector(Screened { client: http.clone(), refuse: unreadable })
             .build()
             .map_err(built)?;
         Ok(Self {
@@ -138,7 +129,7 @@ impl Azure {
                 starts_anywhere: true,
                 creates: true,
             },
-            unsigned: std::sync::Once::new(),
+            unsigned: Unsigned::default(),
         })
     }
 
@@ -161,15 +152,6 @@ impl Azure {
             }
         };
         Ok(format!("{}?{query}", self.api.url(key)))
-    }
-
-    /// Whether an object is what was to be written, after an answer to that was lost.
-    async fn is_written(&self, key: &str, content: &Bytes) -> Result<bool, BucketError> {
-        match self.api.ask(self.api.request(Method::GET, key, "")).await.map_err(bucket_error) {
-            Ok(answer) => Ok(answer.body() == content),
-            Err(BucketError::NotFound) => Ok(false),
-            Err(error) => Err(error),
-        }
     }
 }
 
@@ -212,12 +194,7 @@ impl Bucket for Azure {
             self.remove(key).await?;
             return request().await.map(drop).map_err(bucket_error);
         }
-        let repeated = create && was_repeated(&error);
-        match bucket_error(error) {
-            // What is there may be what a try before has written.
-            BucketError::AlreadyExists if repeated && self.is_written(key, &content).await? => Ok(()),
-            error => Err(error),
-        }
+        object::not_written(self, key, &content, error).await
     }
 
     async fn copy(&self, from: &str, to: &str, _size: u64) -> Result<(), BucketError> {
@@ -320,26 +297,15 @@ impl Bucket for Azure {
         }
     }
 
-    /// A shared access signature. Without one clients are served by us, so that a signature that cannot be had
-    /// is no failure; the log says so once.
+    /// A shared access signature.
     async fn sign(&self, key: &str, hint: &RedirectHint) -> Result<Option<Uri>, BucketError> {
         if !matches!(hint.method, Method::GET | Method::HEAD) {
             return Ok(None);
         }
         let signed = self.signed(key, hint.expires_in.unwrap_or(SIGNED_FOR)).await;
-        match signed.and_then(|url| Ok(url.parse()?)) {
-            Ok(url) => Ok(Some(url)),
-            Err(error) => {
-                self.unsigned.call_once(|| {
-                    tracing::warn!(
-                        error = %error,
-                        "no URLs can be signed for Azure, so clients are not redirected; without an account \
-                         key this needs the role Storage Blob Delegator"
-                    );
-                });
-                Ok(None)
-            }
-        }
+        let signed = signed.and_then(|url| Ok(Some(url.parse()?)));
+        let needs = "an account key, or else the role Storage Blob Delegator";
+        Ok(self.unsigned.or_none(signed, "Azure", needs))
     }
 }
 

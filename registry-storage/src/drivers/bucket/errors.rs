@@ -1,5 +1,7 @@
 //! What a bucket says, in the words of drivers.
 
+#[cfg(any(feature = "gcs", feature = "azure"))]
+use registry_core::{BoxError, BuildError};
 use registry_core::{StorageError, StoragePath};
 
 use super::store::BucketError;
@@ -29,6 +31,12 @@ pub(super) fn storage_error(
             StorageError::Backend { driver, operation, source: error.into() }
         }
     }
+}
+
+/// What is wrong with an option.
+#[cfg(any(feature = "gcs", feature = "azure"))]
+pub(super) fn invalid(what: &'static str) -> impl Fn(BoxError) -> BuildError {
+    move |error| BuildError::Invalid { what, reason: error.to_string() }
 }
 
 /// Operations that change something.

@@ -29,13 +29,15 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::absent::{Screened, absent};
 use super::breaker::BucketHealth;
-use super::http::{Plain, Protocol, Refused, Transport, Verdict, body_retries, client_options};
+use super::errors::invalid;
+use super::http::{Protocol, Refused, Transport, Verdict, body_retries, client_options};
 use super::object;
-use super::options::{GcsOptions, S3Log};
-use super::retry::Patience;
+use super::options::GcsOptions;
+use super::pages;
 use super::store::{
     Bucket, BucketError, GetRange, KeyPage, Limits, ListKeys, Object, ObjectMeta, Part, Pending,
 };
+use super::unsigned::Unsigned;
 use api::Api;
 use identity::{Env, Identity};
 use sign::ToSign;
@@ -59,7 +61,7 @@ pub(super) struct Gcs {
     endpoint: Uri,
     limits: Limits,
     slots: Semaphore,
-    unsigned: std::sync::Once,
+    unsigned: Unsigned,
 }
 
 impl Gcs {
@@ -73,7 +75,6 @@ impl Gcs {
     }
 
     fn with(options: &GcsOptions, health: BucketHealth, env: Env<'_>, iam: &str) -> Result<Self, BuildError> {
-        let invalid = |what| move |error: BoxError| BuildError::Invalid { what, reason: error.to_string() };
         let common = &options.bucket;
         let endpoint = options.endpoint.as_deref().unwrap_or(GOOGLE).trim_end_matches('/');
         let uri: Uri = endpoint.parse().map_err(|error| invalid("endpoint")(Box::new(error)))?;
@@ -81,23 +82,14 @@ impl Gcs {
             return Err(invalid("endpoint")(format!("{endpoint} is no URL; write https://…").into()));
         }
         let identity = Identity::find(&options.credentials, env).map_err(invalid("credentials"))?;
-        let patience = Patience::new(common);
-        let plain = Transport {
-            protocol: Arc::new(Plain),
-            patience: patience.clone(),
-            // Whether tokens can be had says nothing of the bucket.
-            health: BucketHealth::new(),
-            log: S3Log::Off,
-        };
         let built = |error: object_store::Error| invalid("bucket")(Box::new(error));
         // The metadata server has no certificate.
-        let http = plain.connect(&client_options(common, true)?).map_err(built)?;
+        let http = Transport::elsewhere(common).connect(&client_options(common, true)?).map_err(built)?;
         let metadata = env("GCE_METADATA_HOST").unwrap_or_else(|| "metadata.google.internal".to_owned());
         let places = Places { metadata, iam: iam.to_owned() };
         let tokens = Arc::new(Tokens::new(identity, http, places));
 
-        let protocol = Arc::new(Bearer(Arc::clone(&tokens)));
-        let transport = Transport { protocol, patience, health, log: S3Log::Off };
+        let transport = Transport::new(Arc::new(Bearer(Arc::clone(&tokens))), common, health);
         let client = client_options(common, uri.scheme_str() == Some("http"))?;
         let http = transport.connect(&client).map_err(built)?;
         // The token is put into requests where they are tried again, so that each try has a good one.
@@ -108,7 +100,7 @@ impl Gcs {
             .with_credentials(Arc::new(StaticCredentialProvider::new(none)))
             .with_client_options(client)
             .with_retry(body_retries(common))
-            .with_http_connector(Screened { transport, refuse: session })
+            .with_http_connector(Screened { client: http.clone(), refuse: session })
             .build()
             .map_err(built)?;
         Ok(Self {
@@ -121,13 +113,13 @@ impl Gcs {
                 min_part: 5 << 20,
                 max_parts: 10_000,
                 part: common.part_size,
-                page: 1000,
+                page: pages::PAGE,
                 lists_uploads: true,
                 starts_anywhere: true,
                 creates: true,
             },
             slots: Semaphore::new(options.max_concurrency.clamp(1, Semaphore::MAX_PERMITS)),
-            unsigned: std::sync::Once::new(),
+            unsigned: Unsigned::default(),
         })
     }
 
@@ -185,8 +177,11 @@ impl Bucket for Gcs {
     }
 
     async fn put(&self, key: &str, content: Bytes, create: bool) -> Result<(), BucketError> {
-        let _slot = self.slot().await?;
-        self.api.put(key, content, create).await
+        let slot = self.slot().await?;
+        let put = self.api.put(key, content.clone(), create).await;
+        drop(slot);
+        let Err(error) = put else { return Ok(()) };
+        object::not_written(self, key, &content, error).await
     }
 
     async fn copy(&self, from: &str, to: &str, _size: u64) -> Result<(), BucketError> {
@@ -206,7 +201,7 @@ impl Bucket for Gcs {
 
     async fn list(&self, request: &ListKeys<'_>) -> Result<KeyPage, BucketError> {
         let _slot = self.slot().await?;
-        object::list(&self.store, request).await
+        pages::objects(&self.api, request).await
     }
 
     async fn begin(&self, key: &str) -> Result<String, BucketError> {
@@ -237,33 +232,21 @@ impl Bucket for Gcs {
 
     async fn parts(&self, key: &str, upload: &str) -> Result<Vec<Part>, BucketError> {
         let _slot = self.slot().await?;
-        self.api.parts(key, upload).await
+        pages::parts(&self.api, key, upload).await
     }
 
     async fn uploads(&self, prefix: &str, after: Option<&Pending>) -> Result<Vec<Pending>, BucketError> {
         let _slot = self.slot().await?;
-        self.api.uploads(prefix, after).await
+        pages::uploads(&self.api, prefix, after).await
     }
 
-    /// A version 4 URL. Without one clients are served by us, so that a signature that cannot be had is no
-    /// failure; the log says so once.
+    /// A version 4 URL.
     async fn sign(&self, key: &str, hint: &RedirectHint) -> Result<Option<Uri>, BucketError> {
         if !matches!(hint.method, Method::GET | Method::HEAD) {
             return Ok(None);
         }
-        match self.signed(key, hint).await {
-            Ok(url) => Ok(url),
-            Err(error) => {
-                self.unsigned.call_once(|| {
-                    tracing::warn!(
-                        error = %error,
-                        "no URLs can be signed for Google Cloud Storage, so clients are not redirected; this \
-                         needs the key of a service account, or one that may use iam.serviceAccounts.signBlob"
-                    );
-                });
-                Ok(None)
-            }
-        }
+        let needs = "the key of a service account, or one that may use iam.serviceAccounts.signBlob";
+        Ok(self.unsigned.or_none(self.signed(key, hint).await, "Google Cloud Storage", needs))
     }
 }
 

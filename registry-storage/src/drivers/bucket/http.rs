@@ -23,9 +23,8 @@ use super::options::{BucketOptions, S3Log};
 use super::retry::{Patience, Tries, retry_after};
 use super::xml::error_body;
 
-/// The most of a refusal that is read, and of an answer that may turn out to be one.
+/// The most of a refusal that is read.
 const REFUSAL_LIMIT: usize = 64 << 10;
-const ANSWER_LIMIT: usize = 1 << 20;
 /// How often a request is sent once more at once because what it was refused for was put right.
 const CORRECTIONS: usize = 2;
 
@@ -66,9 +65,19 @@ impl Protocol for Plain {
     }
 }
 
-/// On a request: its answer may begin with 200 and be a refusal all the same, so it is read to its end.
+/// On a request: its answer is read to its end by each try, so that one which breaks off is asked for again.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct ErrorInBody;
+pub(crate) struct Whole {
+    /// The most bytes that it may have.
+    pub(crate) limit: usize,
+    /// Whether it may begin with 200 and be a refusal all the same.
+    pub(crate) may_refuse: bool,
+}
+
+/// An answer is larger than any should be. Another one would be, too.
+#[derive(Debug, Clone, Copy, thiserror::Error)]
+#[error("the answer is larger than any should be")]
+struct TooLarge;
 
 /// On an answer: a try before it ended so that it may have been done nevertheless.
 #[derive(Debug, Clone, Copy)]
@@ -172,6 +181,29 @@ pub(crate) struct Transport {
     pub(crate) log: S3Log,
 }
 
+impl Transport {
+    /// For requests to a bucket, of which nothing is logged.
+    pub(crate) fn new(protocol: Arc<dyn Protocol>, options: &BucketOptions, health: BucketHealth) -> Self {
+        Self { protocol, patience: Patience::new(options), health, log: S3Log::Off }
+    }
+
+    /// For requests to whoever hands out credentials. Whether these can be had says nothing of the bucket.
+    #[cfg(any(feature = "gcs", feature = "azure"))]
+    pub(crate) fn elsewhere(options: &BucketOptions) -> Self {
+        Self::new(Arc::new(Plain), options, BucketHealth::new())
+    }
+}
+
+/// A client for `object_store` that there is already.
+#[derive(Debug, Clone)]
+pub(crate) struct Connected(pub(crate) HttpClient);
+
+impl HttpConnector for Connected {
+    fn connect(&self, _: &ClientOptions) -> object_store::Result<HttpClient> {
+        Ok(self.0.clone())
+    }
+}
+
 impl HttpConnector for Transport {
     fn connect(&self, options: &ClientOptions) -> object_store::Result<HttpClient> {
         let inner = ReqwestConnector::default().connect(options)?;
@@ -210,7 +242,7 @@ pub(crate) fn body_retries(options: &BucketOptions) -> object_store::RetryConfig
         max_retries: options.retries,
         // Measured from the first byte on, and there are blobs that take hours.
         retry_timeout: Duration::from_secs(7 * 24 * 3600),
-        ..Default::default()
+        backoff: object_store::BackoffConfig { init_backoff: options.retry_pause, ..Default::default() },
     }
 }
 
@@ -295,20 +327,19 @@ impl HttpService for Caller {
 
 impl Caller {
     async fn attempt(&self, request: HttpRequest) -> Result<HttpResponse, Failure> {
-        let whole = request.extensions().get::<ErrorInBody>().is_some();
+        let whole = request.extensions().get::<Whole>().copied();
         let answer = self.inner.execute(request).await.map_err(Failure::Broken)?;
         let status = answer.status();
-        if status.is_success() && !whole {
-            return Ok(answer);
-        }
-        let (parts, body) = answer.into_parts();
         if !status.is_success() {
+            let (parts, body) = answer.into_parts();
             // What a refusal says in its body is worth having, but not needed.
             let body = read(body, REFUSAL_LIMIT).await.unwrap_or_default();
             return Err(Failure::Refused(Refused::read(status, parts.headers, &body)));
         }
-        let body = read(body, ANSWER_LIMIT).await.map_err(Failure::Broken)?;
-        if error_body(&body).is_some() {
+        let Some(whole) = whole else { return Ok(answer) };
+        let (parts, body) = answer.into_parts();
+        let body = read(body, whole.limit).await.map_err(Failure::Broken)?;
+        if whole.may_refuse && error_body(&body).is_some() {
             return Err(Failure::Refused(Refused::read(status, parts.headers, &body)));
         }
         Ok(HttpResponse::from_parts(parts, body.into()))
@@ -352,7 +383,8 @@ fn ours(error: impl std::error::Error + Send + Sync + 'static) -> HttpError {
 
 /// Whether another try may fare better.
 fn passes(error: &HttpError, what: &str) -> bool {
-    error.kind() != HttpErrorKind::Decode && !what.contains("certificate")
+    let too_large = std::error::Error::source(error).is_some_and(|source| source.is::<TooLarge>());
+    !too_large && !what.contains("certificate")
 }
 
 /// The refusal that an error is about, if it is.
@@ -390,8 +422,7 @@ async fn read(body: HttpResponseBody, limit: usize) -> Result<Bytes, HttpError> 
     while let Some(piece) = stream.next().await {
         let piece = piece?;
         if whole.len() + piece.len() > limit {
-            let error = std::io::Error::other("the answer is larger than any should be");
-            return Err(HttpError::new(HttpErrorKind::Decode, error));
+            return Err(HttpError::new(HttpErrorKind::Decode, TooLarge));
         }
         whole.extend_from_slice(&piece);
     }

@@ -5,6 +5,7 @@ mod parts;
 
 use std::error::Error as StdError;
 
+use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
 use http::StatusCode;
 use object_store::client::HttpError;
@@ -12,11 +13,11 @@ use object_store::path::Path;
 use object_store::{Error, GetOptions, ObjectStore};
 use registry_core::{BoxError, StorageError};
 
-use super::http::{GaveUp, Refused, Tripped, Unprepared, describe};
-use super::store::{BucketError, GetRange, Object, ObjectMeta};
+use super::http::{GaveUp, Refused, Tripped, Unprepared, describe, was_repeated};
+use super::store::{Bucket, BucketError, GetRange, Object, ObjectMeta};
 
 #[cfg(feature = "gcs")]
-pub(crate) use parts::{abort, begin, list, put_part};
+pub(crate) use parts::{abort, begin, put_part};
 
 /// A key as `object_store` knows it.
 ///
@@ -64,6 +65,38 @@ pub(crate) async fn get(
 pub(crate) async fn head(store: &dyn ObjectStore, key: &str) -> Result<ObjectMeta, BucketError> {
     let options = GetOptions { head: true, ..GetOptions::default() };
     Ok(meta(&store.get_opts(&path(key)?, options).await.map_err(bucket_error)?.meta))
+}
+
+/// What it means that an object was not written. Where it was to be a new one and there is one already, that may
+/// be what a try before has written, whose answer was lost.
+pub(crate) async fn not_written(
+    bucket: &dyn Bucket,
+    key: &str,
+    content: &Bytes,
+    error: HttpError,
+) -> Result<(), BucketError> {
+    let repeated = was_repeated(&error);
+    match bucket_error(error) {
+        BucketError::AlreadyExists if repeated && is(bucket, key, content).await? => Ok(()),
+        error => Err(error),
+    }
+}
+
+/// Whether there is an object with this content.
+async fn is(bucket: &dyn Bucket, key: &str, content: &Bytes) -> Result<bool, BucketError> {
+    let object = match bucket.get(key, None).await {
+        Ok(object) if object.meta.size == content.len() as u64 => object,
+        Ok(_) | Err(BucketError::NotFound) => return Ok(false),
+        Err(error) => return Err(error),
+    };
+    let (mut body, mut rest) = (object.body, content.clone());
+    while let Some(piece) = body.try_next().await.map_err(|error| unavailable(error, None))? {
+        if !rest.starts_with(&piece) {
+            return Ok(false);
+        }
+        drop(rest.split_to(piece.len()));
+    }
+    Ok(rest.is_empty())
 }
 
 fn meta(meta: &object_store::ObjectMeta) -> ObjectMeta {
@@ -126,7 +159,8 @@ impl From<Refused> for BucketError {
             "QuotaExceeded" | "XMinioStorageFull" | "XAmzStorageFull" => {
                 return Self::Full(Box::new(refused));
             }
-            "SlowDown" | "ServerBusy" => {
+            // Credentials that ran out, and could not be had anew yet.
+            "SlowDown" | "ServerBusy" | "ExpiredToken" | "ExpiredTokenException" | "TokenRefreshRequired" => {
                 return Self::Unavailable { retry_after: None, source: Box::new(refused) };
             }
             _ => {}
@@ -140,6 +174,10 @@ impl From<Refused> for BucketError {
                 Self::Denied(Box::new(refused))
             }
             StatusCode::INSUFFICIENT_STORAGE => Self::Full(Box::new(refused)),
+            // So a HEAD is answered if credentials have run out; it cannot say so.
+            StatusCode::BAD_REQUEST if refused.code.is_empty() && refused.message.is_empty() => {
+                Self::Unavailable { retry_after: None, source: Box::new(refused) }
+            }
             _ => Self::Other(Box::new(refused)),
         }
     }

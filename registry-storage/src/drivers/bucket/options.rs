@@ -48,6 +48,8 @@ pub struct BucketOptions {
     pub retries: usize,
     /// How long all tries of a request may take together.
     pub retry_deadline: Duration,
+    /// The longest wait before the second try of a request; each after that is twice the one before, up to 5 s.
+    pub retry_pause: Duration,
 }
 
 impl BucketOptions {
@@ -62,6 +64,7 @@ impl BucketOptions {
             user_agent: None,
             retries: 5,
             retry_deadline: Duration::from_secs(20),
+            retry_pause: Duration::from_millis(100),
         }
     }
 }

@@ -25,7 +25,7 @@ impl Patience {
         Self {
             retries: options.retries,
             deadline: options.retry_deadline,
-            first: Duration::from_millis(100),
+            first: options.retry_pause,
             longest: Duration::from_secs(5),
         }
     }

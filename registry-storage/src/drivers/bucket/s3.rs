@@ -8,7 +8,6 @@ mod call;
 mod credentials;
 mod delete;
 mod endpoint;
-mod list;
 mod multipart;
 mod protocol;
 mod sign;
@@ -35,11 +34,11 @@ use self::credentials::{Credentials, Environment, Keyring, Outside};
 use self::endpoint::Endpoint;
 use self::protocol::Authority;
 use super::breaker::BucketHealth;
-use super::http::{Transport, body, body_retries, client_options, was_repeated};
-use super::object::{self, bucket_error};
+use super::http::{Connected, Transport, body_retries, client_options};
+use super::object;
 use super::options::S3Options;
+use super::pages::{self, Pages};
 use super::probe::Probe;
-use super::retry::Patience;
 use super::store::{
     Bucket, BucketError, GetRange, KeyPage, Limits, ListKeys, Object, ObjectMeta, Part, Pending,
 };
@@ -108,10 +107,8 @@ impl S3 {
         };
         let (v4, log) = (options.v4_auth, options.log);
         let authority = Arc::new(Authority::new(keyring, region, v4, log, Arc::clone(&endpoint)));
-        let patience = Patience::new(&options.bucket);
-        let pause = patience.first;
         let protocol = Arc::clone(&authority);
-        let transport = Transport { protocol, patience, health, log };
+        let transport = Transport { log, ..Transport::new(protocol, &options.bucket, health) };
         let client_options = client_options(&options.bucket, endpoint.is_plain())?;
         let built = |error| BuildError::failed("client for S3", error);
         let client = transport.connect(&client_options).map_err(built)?;
@@ -127,7 +124,7 @@ impl S3 {
             .with_retry(body_retries(&options.bucket))
             .with_skip_signature(true)
             .with_credentials(Arc::new(StaticCredentialProvider::new(nobody)))
-            .with_http_connector(transport)
+            .with_http_connector(Connected(client.clone()))
             .build()
             .map_err(built)?;
         let headers = object_headers(options).map_err(|error| BuildError::options(NAME, error))?;
@@ -135,7 +132,7 @@ impl S3 {
             min_part: 5 << 20,
             max_parts: multipart::PARTS,
             part: options.bucket.part_size,
-            page: list::PAGE,
+            page: pages::PAGE,
             lists_uploads: true,
             starts_anywhere: true,
             creates: true,
@@ -152,19 +149,16 @@ impl S3 {
             copy_threshold: options.copy_threshold,
             copy_part: options.copy_part,
             copy_concurrency: options.copy_concurrency,
-            pause,
+            pause: options.bucket.retry_pause,
         })
     }
+}
 
-    /// Whether an object is what was to be written, after an answer to that was lost.
-    async fn is_written(&self, key: &str, content: &Bytes) -> Result<bool, BucketError> {
-        let answer = match self.send(Call::new(Method::GET, key)).await {
-            Ok(answer) => answer,
-            Err(BucketError::NotFound) => return Ok(false),
-            Err(error) => return Err(error),
-        };
-        // More than that is not what was written.
-        Ok(body(answer, content.len()).await.is_ok_and(|found| found == *content))
+#[async_trait]
+impl Pages for S3 {
+    async fn page(&self, key: Option<&str>, query: &[(&str, &str)]) -> Result<Bytes, BucketError> {
+        let call = Call::new(Method::GET, key);
+        self.ask(query.iter().fold(call, |call, (name, value)| call.query(name, value))).await
     }
 }
 
@@ -193,14 +187,7 @@ impl Bucket for S3 {
         }
         match self.client.execute(self.request(call)?).await {
             Ok(_) => Ok(()),
-            Err(error) => {
-                let repeated = create && was_repeated(&error);
-                match bucket_error(error) {
-                    // What is there may be what a try before has written.
-                    BucketError::AlreadyExists if repeated && self.is_written(key, &content).await? => Ok(()),
-                    error => Err(error),
-                }
-            }
+            Err(error) => object::not_written(self, key, &content, error).await,
         }
     }
 
@@ -213,7 +200,7 @@ impl Bucket for S3 {
     }
 
     async fn list(&self, request: &ListKeys<'_>) -> Result<KeyPage, BucketError> {
-        self.list_objects(request).await
+        pages::objects(self, request).await
     }
 
     async fn begin(&self, key: &str) -> Result<String, BucketError> {
@@ -253,11 +240,11 @@ impl Bucket for S3 {
     }
 
     async fn parts(&self, key: &str, upload: &str) -> Result<Vec<Part>, BucketError> {
-        self.list_parts(key, upload).await
+        pages::parts(self, key, upload).await
     }
 
     async fn uploads(&self, prefix: &str, after: Option<&Pending>) -> Result<Vec<Pending>, BucketError> {
-        self.list_uploads(prefix, after).await
+        pages::uploads(self, prefix, after).await
     }
 
     async fn sign(&self, key: &str, hint: &RedirectHint) -> Result<Option<Uri>, BucketError> {

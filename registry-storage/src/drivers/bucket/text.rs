@@ -16,6 +16,12 @@ pub(crate) fn percent_path(key: &str) -> String {
     utf8_percent_encode(key, RESERVED_IN_PATH).to_string()
 }
 
+/// Whether a URL can name this key. One with a segment `.` or `..`, escaped or not, is that of another key by the
+/// time it is sent (RFC 3986 5.2.4).
+pub(crate) fn is_in_urls(key: &str) -> bool {
+    !key.split('/').any(|segment| matches!(segment, "." | ".."))
+}
+
 #[cfg(test)]
 mod tests {
     //! What is escaped.
@@ -26,5 +32,14 @@ mod tests {
     fn only_unreserved_characters_stay() {
         assert_eq!(percent("a/b c~d+é"), "a%2Fb%20c~d%2B%C3%A9");
         assert_eq!(percent_path("a/b c_d%"), "a/b%20c_d%25");
+    }
+
+    #[test]
+    fn segments_of_dots_are_in_no_url() {
+        for (key, named) in
+            [("a/../b", false), ("./a", false), ("a/..", false), ("a..b/...", true), ("a//b", true)]
+        {
+            assert_eq!(is_in_urls(key), named, "{key}");
+        }
     }
 }

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use registry_core::{Batch, Change, Durability, PutMode, Step, StorageError, StoragePath};
 
 use super::durable::{Moment, Sync, parent_of, sync_all};
+use super::threads::SIDE_BY_SIDE;
 use super::{Failure, NAME, Shared, io_error};
 
 /// How often a step is tried that loses its directory to somebody who deletes it.
@@ -23,9 +24,13 @@ pub(super) fn is_brief(batch: &Batch) -> bool {
     batch.stages().iter().flatten().all(brief)
 }
 
-/// Applies a batch. `content` is synced together with the files of the batch, before any step is
-/// visible. Runs on a blocking thread.
-pub(super) fn apply(shared: &Shared, batch: Batch, content: Option<Arc<File>>) -> Result<(), Failure> {
+/// Applies a batch. `content`, a file and where it is, is synced together with the files of the batch, before
+/// any step is visible. Runs on a blocking thread.
+pub(super) fn apply(
+    shared: &Shared,
+    batch: Batch,
+    content: Option<(Arc<File>, PathBuf)>,
+) -> Result<(), Failure> {
     let mut run = Run {
         shared,
         since: shared.durable.now(),
@@ -33,14 +38,26 @@ pub(super) fn apply(shared: &Shared, batch: Batch, content: Option<Arc<File>>) -
         entries: Vec::new(),
         then_known: Vec::new(),
     };
+    let (content, location) = content.unzip();
     let mut first: Vec<Sync> = content.map(Sync::Content).into_iter().collect();
     let mut stages = Vec::new();
-    // All files are written and synced before anything is visible: one wait.
+    let sync = |syncs: &mut Vec<Sync>| {
+        let synced = sync_all(&shared.disk, std::mem::take(syncs));
+        synced.inspect_err(|_| location.iter().for_each(|location| forsake(location)))
+    };
+    // All files are written and synced before anything is visible: one wait, unless they are so many that they
+    // cannot all be open at once.
     for stage in batch.into_stages() {
-        let steps = stage.into_iter().map(|step| run.prepare(step, &mut first));
-        stages.push(steps.collect::<Result<Vec<Prepared>, Failure>>()?);
+        let mut steps = Vec::new();
+        for step in stage {
+            steps.push(run.prepare(step, &mut first)?);
+            if first.len() >= SIDE_BY_SIDE {
+                sync(&mut first)?;
+            }
+        }
+        stages.push(steps);
     }
-    sync_all(&shared.disk, first)?;
+    sync(&mut first)?;
     for (index, stage) in stages.into_iter().enumerate() {
         for step in stage {
             if index > 0 && step.replaces_or_deletes() {
@@ -389,10 +406,22 @@ fn delete(location: &Path) -> io::Result<bool> {
     fs::remove_dir_all(location).map(|()| true)
 }
 
+/// Removes a file that could not be synced. The next attempt would succeed whatever is on the disk: the kernel
+/// reports a page that it could not write once, and then counts it as clean.
+fn forsake(location: &Path) {
+    // Where that fails too, nothing can be written to the disk any more.
+    let _ = fs::remove_file(location);
+}
+
 impl Shared {
-    /// Everything that has to be synced so that a file that is in place already is durable.
-    pub(super) fn sync_file(&self, path: &StoragePath, file: Arc<File>) -> Result<(), Failure> {
-        let location = self.locate(path);
+    /// Everything that has to be synced so that a file that is in place already is durable. If that fails, the
+    /// file is removed.
+    pub(super) fn sync_file(
+        &self,
+        path: &StoragePath,
+        location: &Path,
+        file: Arc<File>,
+    ) -> Result<(), Failure> {
         let Some(parent) = location.parent() else {
             return Err(StorageError::NotFound { driver: NAME, path: path.clone() }.into());
         };
@@ -400,7 +429,7 @@ impl Shared {
         let (above, then_known) = self.durable.unknown_above(parent);
         let mut syncs = vec![Sync::Content(file), Sync::Entries(parent.to_owned())];
         syncs.extend(above.into_iter().map(Sync::Entries));
-        sync_all(&self.disk, syncs)?;
+        sync_all(&self.disk, syncs).inspect_err(|_| forsake(location))?;
         self.durable.remember(then_known, since);
         Ok(())
     }

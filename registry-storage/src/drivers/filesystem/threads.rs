@@ -15,6 +15,9 @@ use std::time::Duration;
 /// Something to be done on a thread of its own.
 pub(super) type Job = Box<dyn FnOnce() + Send>;
 
+/// How many calls of one request run side by side at most, each on a thread.
+pub(super) const SIDE_BY_SIDE: usize = 64;
+
 /// How long a thread without work stays.
 const STAY: Duration = Duration::from_secs(10);
 
@@ -86,8 +89,20 @@ impl Threads {
     }
 
     /// Runs all of `calls` side by side, one of them here, and waits for every one of them, also after a
-    /// failure: none may still run when this returns. Fails if any does.
+    /// failure: none may still run when this returns. Fails if any does. Where they are more than
+    /// [`SIDE_BY_SIDE`], they run in several rounds.
     pub(super) fn run_all<F>(self: &Arc<Self>, mut calls: Vec<F>) -> io::Result<()>
+    where
+        F: FnOnce() -> io::Result<()> + Send + 'static,
+    {
+        while calls.len() > SIDE_BY_SIDE {
+            let rest = calls.split_off(SIDE_BY_SIDE);
+            self.run_round(std::mem::replace(&mut calls, rest))?;
+        }
+        self.run_round(calls)
+    }
+
+    fn run_round<F>(self: &Arc<Self>, mut calls: Vec<F>) -> io::Result<()>
     where
         F: FnOnce() -> io::Result<()> + Send + 'static,
     {
@@ -167,6 +182,25 @@ mod tests {
             }
         }
         assert_eq!(threads.started.load(Ordering::Relaxed), 4);
+    }
+
+    /// What was found in a store of Distribution is put into the index of referrers at once, however many they are.
+    #[test]
+    fn very_many_calls_take_a_bounded_number_of_threads() {
+        let threads = Arc::new(Threads::default());
+        let (now, done) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let call = |_| {
+            let (now, done) = (Arc::clone(&now), Arc::clone(&done));
+            move || {
+                let more = now.fetch_add(1, Ordering::SeqCst) + 1;
+                thread::sleep(Duration::from_millis(1));
+                now.fetch_sub(1, Ordering::SeqCst);
+                done.fetch_add(1, Ordering::SeqCst);
+                if more > SIDE_BY_SIDE { Err(io::Error::other(format!("{more} at once"))) } else { Ok(()) }
+            }
+        };
+        threads.run_all((0..1000).map(call).collect()).unwrap();
+        assert_eq!(done.load(Ordering::SeqCst), 1000);
     }
 
     #[test]

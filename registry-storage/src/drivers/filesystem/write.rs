@@ -3,7 +3,7 @@
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, IoSlice, Seek, SeekFrom, Write};
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -77,6 +77,8 @@ pub(super) struct Writer {
     waiting: Vec<Bytes>,
     waiting_bytes: usize,
     under_way: Option<JoinHandle<io::Result<()>>>,
+    /// Whether something could not be written, so that nothing may come after it.
+    broken: bool,
 }
 
 impl Writer {
@@ -89,6 +91,7 @@ impl Writer {
             waiting: Vec::new(),
             waiting_bytes: 0,
             under_way: None,
+            broken: false,
         }
     }
 
@@ -102,7 +105,7 @@ impl Writer {
             if let Ok(written) = self.shared.in_place.run(write) {
                 self.waiting.clear();
                 self.waiting_bytes = 0;
-                return written.map_err(|error| io_error("write", &self.path, error));
+                return written.map_err(|error| self.breaks(error));
             }
         }
         if self.waiting_bytes < HAND_OVER_BYTES && self.waiting.len() < MOST_PIECES {
@@ -118,13 +121,18 @@ impl Writer {
     async fn settle(&mut self) -> Result<(), StorageError> {
         match self.under_way.take() {
             None => Ok(()),
-            Some(write) => match write.await {
-                Ok(result) => result.map_err(|error| io_error("write", &self.path, error)),
-                Err(error) => {
-                    Err(StorageError::Backend { driver: NAME, operation: "write", source: error.into() })
-                }
-            },
+            Some(write) => {
+                write.await.map_err(io::Error::other).flatten().map_err(|error| self.breaks(error))
+            }
         }
+    }
+
+    /// Drops what has not been written: its place is after what could not be.
+    fn breaks(&mut self, error: io::Error) -> StorageError {
+        self.broken = true;
+        self.waiting.clear();
+        self.waiting_bytes = 0;
+        io_error("write", &self.path, error)
     }
 
     /// What is left to be done before the file can be synced, for a blocking thread.
@@ -175,8 +183,13 @@ impl FileWriter for Writer {
     async fn close(mut self: Box<Self>) -> Result<u64, StorageError> {
         let rest = self.rest().await?;
         let path = self.path.clone();
-        self.shared.blocking("write", &self.path, move |shared, _| shared.sync_file(&path, rest()?)).await?;
-        Ok(self.size)
+        let sync = move |shared: &Shared, location: PathBuf| {
+            let file = rest()?;
+            shared.sync_file(&path, &location, Arc::clone(&file))?;
+            Ok(file.metadata()?.len())
+        };
+        // After a failure fewer bytes are there than were accepted.
+        self.shared.blocking("write", &self.path, sync).await
     }
 
     async fn detach(self: Box<Self>) -> Result<Detached, StorageError> {
@@ -185,15 +198,19 @@ impl FileWriter for Writer {
 
     async fn commit(mut self: Box<Self>, then: Batch) -> Result<u64, StorageError> {
         let rest = self.rest().await?;
+        if self.broken {
+            let source = "what came before could not be written".into();
+            return Err(StorageError::Backend { driver: NAME, operation: "write", source });
+        }
         let path = self.path.clone();
         self.shared
             .blocking("write", &self.path, move |shared, location| {
                 let file = rest()?;
                 let moved = then.renames(&path);
-                batch::apply(shared, then, Some(Arc::clone(&file)))?;
+                batch::apply(shared, then, Some((Arc::clone(&file), location.clone())))?;
                 // A file that stays where it is has to be durable there.
                 if !moved && location.exists() {
-                    shared.sync_file(&path, file)?;
+                    shared.sync_file(&path, &location, file)?;
                 }
                 Ok(())
             })
@@ -210,5 +227,77 @@ impl FileWriter for Writer {
                 _ => Ok(()),
             })
             .await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    //! Files that fail below: one that is open for reading cannot be written to, `/dev/null` cannot be synced.
+
+    use super::*;
+
+    fn writer(root: &Path, file: File) -> Box<Writer> {
+        let path = StoragePath::parse("/data").unwrap();
+        Box::new(Writer::new(Arc::new(Shared::new(root.to_owned(), 25)), path, file, 0))
+    }
+
+    fn piece() -> Bytes {
+        vec![b'x'; HAND_OVER_BYTES].into()
+    }
+
+    /// In place on a runtime with threads to spare, and by being handed over on one without.
+    fn on_either_runtime<F: Future<Output = ()>>(test: impl Fn() -> F) {
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap().block_on(test());
+        tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(test());
+    }
+
+    #[test]
+    fn nothing_is_written_after_what_could_not_be() {
+        on_either_runtime(|| async {
+            let root = tempfile::tempdir().unwrap();
+            let location = root.path().join("data");
+            std::fs::write(&location, "").unwrap();
+            let mut writer = writer(root.path(), File::open(&location).unwrap());
+            let mut accepted = 0;
+            while writer.write(piece()).await.is_ok() {
+                accepted += 1;
+                assert!(accepted < 10, "the failure is told");
+            }
+            // There is room again.
+            writer.file = Arc::new(OpenOptions::new().append(true).open(&location).unwrap());
+            assert_eq!(writer.close().await.unwrap(), 0, "as much as is there");
+            assert_eq!(std::fs::metadata(&location).unwrap().len(), 0);
+        });
+    }
+
+    #[test]
+    fn what_could_not_be_written_is_not_committed() {
+        on_either_runtime(|| async {
+            let root = tempfile::tempdir().unwrap();
+            let location = root.path().join("data");
+            std::fs::write(&location, "").unwrap();
+            let mut writer = writer(root.path(), File::open(&location).unwrap());
+            while writer.write(piece()).await.is_ok() {}
+            let to = StoragePath::parse("/blob").unwrap();
+            let then = Batch::new().rename(StoragePath::parse("/data").unwrap(), to);
+            assert!(writer.commit(then).await.is_err());
+            assert!(!root.path().join("blob").exists());
+        });
+    }
+
+    /// The kernel reports once that it could not write, and then counts the pages as clean.
+    #[tokio::test]
+    async fn what_could_not_be_synced_once_is_not_gone_on_with() {
+        for commit in [false, true] {
+            let root = tempfile::tempdir().unwrap();
+            let location = root.path().join("data");
+            std::fs::write(&location, "hello").unwrap();
+            let null = OpenOptions::new().write(true).open("/dev/null").unwrap();
+            let mut writer = writer(root.path(), null);
+            writer.write("hello".into()).await.unwrap();
+            let ended = if commit { writer.commit(Batch::new()).await } else { writer.close().await };
+            assert!(ended.is_err());
+            assert!(!location.exists(), "whoever goes on with it finds out");
+        }
     }
 }

@@ -5,7 +5,7 @@ use http::header::CONTENT_LENGTH;
 use http::{Request, Response};
 use object_store::client::{HttpClient, HttpError, HttpErrorKind, HttpRequestBody, HttpResponseBody};
 
-use super::super::http::body;
+use super::super::http::{Whole, body};
 use super::super::text::{percent, percent_path};
 
 /// The most bytes of a list: 50,000 blocks, or 5,000 blobs with all that is known of them.
@@ -43,6 +43,7 @@ impl Api {
         let content = content.into();
         let broken = |error| HttpError::new(HttpErrorKind::Decode, error);
         let request = request.header(CONTENT_LENGTH, content.content_length());
+        let request = request.extension(Whole { limit: ANSWER_LIMIT, may_refuse: false });
         let answer = self.http.execute(request.body(content).map_err(broken)?).await?;
         let (parts, content) = answer.into_parts();
         let content: HttpResponseBody = content;

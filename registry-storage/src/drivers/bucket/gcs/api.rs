@@ -1,22 +1,20 @@
 //! Requests that `object_store` does not make.
 
+use async_trait::async_trait;
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http::{Method, Request, StatusCode};
 use object_store::client::{HttpClient, HttpError, HttpErrorKind, HttpRequestBody};
 use serde::Deserialize;
 
-use super::super::http::{ErrorInBody, body, refusal, was_repeated};
-use super::super::multipart::{Parts, Uploads};
+use super::super::http::{Whole, body, refusal, was_repeated};
 use super::super::object::bucket_error;
-use super::super::store::{BucketError, Part, Pending};
-use super::super::text::{percent, percent_path};
-use super::super::xml;
+use super::super::pages::{self, Pages};
+use super::super::store::{BucketError, Part};
+use super::super::text::{is_in_urls, percent, percent_path};
 
 /// The most bytes of a list.
 const ANSWER_LIMIT: usize = 16 << 20;
-/// How much of a list is asked for at once.
-const PAGE: &str = "1000";
 
 /// Our own requests to a bucket.
 #[derive(Debug)]
@@ -28,56 +26,15 @@ pub(super) struct Api {
 }
 
 impl Api {
-    /// <https://cloud.google.com/storage/docs/xml-api/get-bucket-uploads>
-    pub(super) async fn uploads(
-        &self,
-        prefix: &str,
-        after: Option<&Pending>,
-    ) -> Result<Vec<Pending>, BucketError> {
-        let mut query = format!("uploads=&prefix={}&max-uploads={PAGE}", percent(prefix));
-        if let Some(after) = after {
-            let (key, upload) = (percent(&after.key), percent(&after.upload));
-            query.push_str(&format!("&key-marker={key}&upload-id-marker={upload}"));
-        }
-        let url = format!("{}/{}?{query}", self.endpoint, percent(&self.bucket));
-        Ok(Uploads::parse(&self.send(Request::get(url)).await?)?.0)
-    }
-
-    /// <https://cloud.google.com/storage/docs/xml-api/get-object-multipart>
-    pub(super) async fn parts(&self, key: &str, upload: &str) -> Result<Vec<Part>, BucketError> {
-        let mut all = Vec::new();
-        let mut marker = String::new();
-        loop {
-            let query = format!("uploadId={}&max-parts={PAGE}{marker}", percent(upload));
-            let answer = self.send(Request::get(format!("{}?{query}", self.url(key)))).await?;
-            let (parts, next) = Parts::parse(&answer)?;
-            all.extend(parts);
-            let Some(next) = next else { return Ok(all) };
-            marker = format!("&part-number-marker={}", percent(&next));
-        }
-    }
-
     /// <https://cloud.google.com/storage/docs/xml-api/put-object-upload>
-    pub(super) async fn put(&self, key: &str, content: Bytes, create: bool) -> Result<(), BucketError> {
+    ///
+    /// With `create`, only where there is none.
+    pub(super) async fn put(&self, key: &str, content: Bytes, create: bool) -> Result<(), HttpError> {
         let mut request = Request::put(self.url(key)).header(CONTENT_TYPE, "application/octet-stream");
         if create {
             request = request.header("x-goog-if-generation-match", "0");
         }
-        let Err(error) = self.execute(request, content.clone()).await else { return Ok(()) };
-        let repeated = create && was_repeated(&error);
-        match bucket_error(error) {
-            // What is there may be what a try before has written.
-            BucketError::AlreadyExists if repeated && self.is_written(key, &content).await? => Ok(()),
-            error => Err(error),
-        }
-    }
-
-    async fn is_written(&self, key: &str, content: &Bytes) -> Result<bool, BucketError> {
-        match self.send(Request::get(self.url(key))).await {
-            Ok(found) => Ok(found == *content),
-            Err(BucketError::NotFound) => Ok(false),
-            Err(error) => Err(error),
-        }
+        self.execute(request, content).await.map(drop)
     }
 
     /// <https://cloud.google.com/storage/docs/xml-api/post-object-complete>
@@ -85,16 +42,9 @@ impl Api {
     /// Where there is no such upload (any more), the object may have been made of it by a request whose answer
     /// was lost: then it has the size of the parts.
     pub(super) async fn complete(&self, key: &str, upload: &str, parts: &[Part]) -> Result<(), BucketError> {
-        let parts_in_xml = parts.iter().map(|part| {
-            let (number, tag) = (part.number, xml::escape(&part.tag));
-            format!("<Part><PartNumber>{number}</PartNumber><ETag>{tag}</ETag></Part>")
-        });
-        let body = format!(
-            "<CompleteMultipartUpload>{}</CompleteMultipartUpload>",
-            parts_in_xml.collect::<String>()
-        );
+        let body = format!("<CompleteMultipartUpload>{}</CompleteMultipartUpload>", pages::named(parts));
         let url = format!("{}?uploadId={}", self.url(key), percent(upload));
-        let request = Request::post(url).header(CONTENT_TYPE, "application/xml").extension(ErrorInBody);
+        let request = Request::post(url).header(CONTENT_TYPE, "application/xml");
         let Err(error) = self.execute(request, Bytes::from(body)).await else { return Ok(()) };
         let repeated = was_repeated(&error);
         match bucket_error(error) {
@@ -160,7 +110,13 @@ impl Api {
 
     /// <https://cloud.google.com/storage/docs/xml-api/delete-object>. Nothing there is no error.
     pub(super) async fn delete(&self, key: &str) -> Result<(), BucketError> {
-        match self.send(Request::delete(self.url(key))).await {
+        let url = match is_in_urls(key) {
+            true => self.url(key),
+            // The JSON interface has the key in one segment
+            // (<https://cloud.google.com/storage/docs/json_api/v1/objects/delete>).
+            false => format!("{}/storage/v1/b/{}/o/{}", self.endpoint, percent(&self.bucket), percent(key)),
+        };
+        match self.send(Request::delete(url)).await {
             Err(BucketError::NotFound) => Ok(()),
             other => other.map(drop),
         }
@@ -180,11 +136,26 @@ impl Api {
         content: impl Into<HttpRequestBody>,
     ) -> Result<Bytes, HttpError> {
         let content = content.into();
+        // The end of an upload and a rewrite begin to answer before they are done.
+        let completes = request.method_ref() == Some(&Method::POST);
         let request = match request.method_ref() {
             Some(&Method::PUT | &Method::POST) => request.header(CONTENT_LENGTH, content.content_length()),
             _ => request,
         };
-        body(self.http.execute(request.body(content).map_err(unmade)?).await?, ANSWER_LIMIT).await
+        let whole = Whole { limit: ANSWER_LIMIT, may_refuse: completes };
+        let request = request.extension(whole).body(content).map_err(unmade)?;
+        body(self.http.execute(request).await?, ANSWER_LIMIT).await
+    }
+}
+
+#[async_trait]
+impl Pages for Api {
+    async fn page(&self, key: Option<&str>, query: &[(&str, &str)]) -> Result<Bytes, BucketError> {
+        let url =
+            key.map_or_else(|| format!("{}/{}", self.endpoint, percent(&self.bucket)), |key| self.url(key));
+        let query: Vec<String> =
+            query.iter().map(|(name, value)| format!("{name}={}", percent(value))).collect();
+        self.send(Request::get(format!("{url}?{}", query.join("&")))).await
     }
 }
 

@@ -7,6 +7,7 @@ use registry_conformance::emulator::GcsEmulator;
 
 use super::super::contract;
 use super::super::options::{GcsCredentials, Secret};
+use super::super::played::{Played, said};
 use super::*;
 
 fn no_env(_: &str) -> Option<String> {
@@ -38,6 +39,41 @@ async fn what_a_request_costs() {
     gcs.delete(&["a".to_owned(), "b".to_owned()]).await.unwrap();
     // And none for tokens, which an account with a key signs itself.
     assert_eq!(emulator.requests().len(), 6, "{:?}", emulator.requests());
+}
+
+/// Keys that other programs wrote and that no path of ours has are listed as they are, and are no reason to see
+/// nothing of what is beside them.
+#[tokio::test]
+async fn odd_keys_are_listed_with_the_others() {
+    let emulator = GcsEmulator::start().await;
+    let gcs = gcs(&emulator);
+    let odd = ["d//empty", "d/a", "d/a//", "d/mark/", "d/with?mark", "d/z"];
+    for key in odd {
+        gcs.put(key, "content".into(), false).await.unwrap();
+    }
+    let stored: Vec<String> = emulator.objects().into_iter().map(|(key, _)| key).collect();
+    assert_eq!(stored, odd, "the emulator takes them as they are");
+    let list = async |fold, after, limit| {
+        let request = ListKeys { prefix: "d/", fold, after, limit };
+        let page = gcs.list(&request).await.unwrap();
+        (page.keys.into_iter().map(|key| key.key).collect::<Vec<_>>(), page.more)
+    };
+    assert_eq!(list(false, None, 100).await, (stored.clone(), false));
+    assert_eq!(list(false, Some("d//empty"), 2).await, (stored[1..3].to_vec(), true));
+    let folded = ["d//", "d/a", "d/a/", "d/mark/", "d/with?mark", "d/z"].map(str::to_owned);
+    assert_eq!(list(true, None, 100).await, (folded.to_vec(), false));
+    gcs.delete(&stored).await.unwrap();
+    assert!(emulator.objects().is_empty());
+}
+
+/// In the path of a URL it would be another key.
+#[tokio::test]
+async fn a_key_that_no_url_has_is_deleted_by_its_name() {
+    let played = Played::new(|_| said(204, ""));
+    let (endpoint, bucket) = ("http://service".to_owned(), "b".to_owned());
+    let api = Api { http: played.client(), endpoint, bucket };
+    api.delete("d/../up").await.unwrap();
+    assert_eq!(played.asked()[0].uri(), "http://service/storage/v1/b/b/o/d%2F..%2Fup");
 }
 
 #[tokio::test]

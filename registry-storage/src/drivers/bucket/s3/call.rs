@@ -8,13 +8,13 @@ use object_store::client::{HttpRequest, HttpRequestBody, HttpResponse};
 use registry_core::BoxError;
 
 use super::S3;
-use super::endpoint::escape;
 use super::protocol::BodyHash;
 use super::sign::hash;
-use crate::drivers::bucket::http::{ErrorInBody, body};
+use crate::drivers::bucket::http::{Whole, body};
 use crate::drivers::bucket::object::bucket_error;
 use crate::drivers::bucket::options::{S3Encryption, S3Options};
 use crate::drivers::bucket::store::BucketError;
+use crate::drivers::bucket::text::percent;
 
 /// The most of an answer in XML that is read: a thousand keys of a thousand bytes, and what is around them.
 const ANSWER_LIMIT: usize = 4 << 20;
@@ -27,21 +27,21 @@ pub(super) struct Call<'a> {
     query: String,
     headers: HeaderMap,
     body: Vec<Bytes>,
-    error_in_body: bool,
+    may_refuse: bool,
 }
 
 impl<'a> Call<'a> {
     /// About an object, or about the bucket.
     pub(super) fn new(method: Method, key: impl Into<Option<&'a str>>) -> Self {
         let (query, headers) = (String::new(), HeaderMap::new());
-        Self { method, key: key.into(), query, headers, body: Vec::new(), error_in_body: false }
+        Self { method, key: key.into(), query, headers, body: Vec::new(), may_refuse: false }
     }
 
     pub(super) fn query(mut self, name: &str, value: &str) -> Self {
         if !self.query.is_empty() {
             self.query.push('&');
         }
-        self.query.push_str(&format!("{name}={}", escape(value)));
+        self.query.push_str(&format!("{name}={}", percent(value)));
         self
     }
 
@@ -62,7 +62,7 @@ impl<'a> Call<'a> {
 
     /// The answer may begin with 200 before it is known how it ends.
     pub(super) fn error_in_body(self) -> Self {
-        Self { error_in_body: true, ..self }
+        Self { may_refuse: true, ..self }
     }
 }
 
@@ -92,15 +92,16 @@ impl S3 {
                 Err(pieces) => PutPayload::from_iter(pieces).into(),
             };
         }
-        if call.error_in_body {
-            request.extensions_mut().insert(ErrorInBody);
-        }
         Ok(request)
     }
 
     /// Sends a request and reads the answer.
     pub(super) async fn ask(&self, call: Call<'_>) -> Result<Bytes, BucketError> {
-        body(self.send(call).await?, ANSWER_LIMIT).await.map_err(bucket_error)
+        let whole = Whole { limit: ANSWER_LIMIT, may_refuse: call.may_refuse };
+        let mut request = self.request(call)?;
+        request.extensions_mut().insert(whole);
+        let answer = self.client.execute(request).await.map_err(bucket_error)?;
+        body(answer, ANSWER_LIMIT).await.map_err(bucket_error)
     }
 }
 

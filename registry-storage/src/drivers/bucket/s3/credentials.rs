@@ -31,6 +31,19 @@ pub(super) struct Credentials {
     pub(super) expires: Option<SystemTime>,
 }
 
+#[cfg(test)]
+impl Credentials {
+    /// Those of the examples that Amazon published.
+    pub(super) fn example() -> Self {
+        Self {
+            access_key: "AKIAIOSFODNN7EXAMPLE".to_owned(),
+            secret_key: Secret::new("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"),
+            session_token: None,
+            expires: None,
+        }
+    }
+}
+
 impl From<&S3Credentials> for Credentials {
     fn from(given: &S3Credentials) -> Self {
         Self {

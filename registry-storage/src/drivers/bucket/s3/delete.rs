@@ -11,6 +11,7 @@ use serde::Deserialize;
 use super::S3;
 use super::call::Call;
 use crate::drivers::bucket::store::BucketError;
+use crate::drivers::bucket::text::is_in_urls;
 use crate::drivers::bucket::xml::{escape, parse};
 
 /// The most keys of one request.
@@ -38,7 +39,7 @@ impl S3 {
     pub(super) async fn delete_objects(&self, keys: &[String]) -> Result<(), BucketError> {
         match keys {
             [] => Ok(()),
-            [key] => self.delete_object(key).await,
+            [key] if is_in_urls(key) => self.delete_object(key).await,
             keys => {
                 let bulks: Vec<_> = keys.chunks(BULK).map(|bulk| self.delete_bulk(bulk)).collect();
                 futures::stream::iter(bulks).buffer_unordered(SIDE_BY_SIDE).try_collect().await

@@ -3,24 +3,10 @@
 use std::net::IpAddr;
 
 use http::Uri;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use registry_core::BuildError;
 
 use crate::drivers::bucket::options::S3Options;
-
-/// What is not escaped: the unreserved characters of RFC 3986 2.3.
-const NAME: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
-const PATH: &AsciiSet = &NAME.remove(b'/');
-
-/// Escapes a part of a query.
-pub(super) fn escape(text: &str) -> String {
-    utf8_percent_encode(text, NAME).to_string()
-}
-
-/// Escapes a key, but for its slashes.
-pub(super) fn escape_key(key: &str) -> String {
-    utf8_percent_encode(key, PATH).to_string()
-}
+use crate::drivers::bucket::text::{percent, percent_path};
 
 /// Where requests for a bucket go.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -133,7 +119,7 @@ impl Endpoint {
     /// The path of an object or of the bucket, escaped.
     pub(super) fn path(&self, key: Option<&str>) -> String {
         match key {
-            Some(key) => format!("{}/{}", self.path, escape_key(key)),
+            Some(key) => format!("{}/{}", self.path, percent_path(key)),
             None if self.path.is_empty() => "/".to_owned(),
             None => self.path.clone(),
         }
@@ -198,7 +184,7 @@ impl Base {
         let in_host = !path_style && fits_host(bucket) && takes_names(&self.authority);
         let (authority, path) = match in_host {
             true => (format!("{bucket}.{}", self.authority), self.path),
-            false => (self.authority, format!("{}/{}", self.path, escape(bucket))),
+            false => (self.authority, format!("{}/{}", self.path, percent(bucket))),
         };
         Endpoint { scheme: self.scheme, authority, path, bucket: bucket.to_owned(), in_host }
     }

@@ -9,10 +9,11 @@ use serde::Deserialize;
 
 use super::S3;
 use super::call::Call;
-use super::endpoint::{escape, escape_key};
 use crate::drivers::bucket::object::path;
+use crate::drivers::bucket::pages;
 use crate::drivers::bucket::store::{BucketError, Part};
-use crate::drivers::bucket::xml::{escape as xml_escape, parse};
+use crate::drivers::bucket::text::{percent, percent_path};
+use crate::drivers::bucket::xml::parse;
 
 /// The most that one CopyObject copies, in bytes.
 const COPY_LIMIT: u64 = 5 << 30;
@@ -89,13 +90,11 @@ impl S3 {
         upload: &str,
         parts: &[Part],
     ) -> Result<(), BucketError> {
-        let mut xml =
-            String::from("<CompleteMultipartUpload xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">");
-        for part in parts {
-            let (number, tag) = (part.number, xml_escape(&part.tag));
-            xml.push_str(&format!("<Part><PartNumber>{number}</PartNumber><ETag>{tag}</ETag></Part>"));
-        }
-        xml.push_str("</CompleteMultipartUpload>");
+        let namespace = "http://s3.amazonaws.com/doc/2006-03-01/";
+        let parts_in_xml = pages::named(parts);
+        let xml = format!(
+            "<CompleteMultipartUpload xmlns=\"{namespace}\">{parts_in_xml}</CompleteMultipartUpload>"
+        );
         let call = Call::new(Method::POST, key)
             .query("uploadId", upload)
             .header("content-type", "application/xml")?
@@ -176,7 +175,7 @@ impl S3 {
     }
 
     fn copy_source(&self, key: &str) -> String {
-        format!("/{}/{}", escape(self.endpoint.bucket()), escape_key(key))
+        format!("/{}/{}", percent(self.endpoint.bucket()), percent_path(key))
     }
 }
 

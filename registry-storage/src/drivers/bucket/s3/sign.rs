@@ -11,7 +11,7 @@ use http::{HeaderMap, HeaderValue, Method};
 use registry_core::BoxError;
 
 use super::credentials::Credentials;
-use super::endpoint::escape;
+use crate::drivers::bucket::text::percent;
 
 /// What stands for the hash of a body that is not signed.
 pub(super) const UNSIGNED: &str = "UNSIGNED-PAYLOAD";
@@ -86,7 +86,7 @@ impl Signer<'_> {
             }
             query.push_str(name);
             query.push('=');
-            query.push_str(&escape(value));
+            query.push_str(&percent(value));
         };
         add("X-Amz-Algorithm", ALGORITHM);
         add("X-Amz-Credential", &format!("{}/{}", self.credentials.access_key, self.scope(&time)));
@@ -188,15 +188,6 @@ mod tests {
         Signer { credentials, region: "us-east-1", now }
     }
 
-    fn example() -> Credentials {
-        Credentials {
-            access_key: "AKIAIOSFODNN7EXAMPLE".to_owned(),
-            secret_key: Secret::new("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"),
-            session_token: None,
-            expires: None,
-        }
-    }
-
     fn signature(
         method: &Method,
         path: &str,
@@ -204,7 +195,7 @@ mod tests {
         headers: &[(HeaderName, &'static str)],
         body: &'static str,
     ) -> String {
-        let credentials = example();
+        let credentials = Credentials::example();
         let target = Target { method, host: "examplebucket.s3.amazonaws.com", path, query };
         let mut map = HeaderMap::new();
         for (name, value) in headers {
@@ -243,7 +234,7 @@ mod tests {
 
     #[test]
     fn the_published_url_has_the_published_signature() {
-        let credentials = example();
+        let credentials = Credentials::example();
         let target = Target {
             method: &Method::GET,
             host: "examplebucket.s3.amazonaws.com",
@@ -261,7 +252,7 @@ mod tests {
 
     #[test]
     fn a_token_is_signed_and_not_shown() {
-        let mut credentials = example();
+        let mut credentials = Credentials::example();
         credentials.session_token = Some(Secret::new("a token"));
         let target = Target { method: &Method::GET, host: "h", path: "/", query: "" };
         let mut headers = HeaderMap::new();

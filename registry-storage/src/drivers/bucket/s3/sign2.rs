@@ -13,7 +13,7 @@ use percent_encoding::percent_decode_str;
 use registry_core::BoxError;
 
 use super::credentials::Credentials;
-use super::endpoint::escape;
+use crate::drivers::bucket::text::percent;
 
 const CONTENT_MD5: HeaderName = HeaderName::from_static("content-md5");
 const TOKEN: HeaderName = HeaderName::from_static("x-amz-security-token");
@@ -79,14 +79,14 @@ pub(super) fn presign(
         && let Ok(header) = HeaderValue::from_str(secret.expose())
     {
         headers.insert(TOKEN, header);
-        token = format!("&x-amz-security-token={}", escape(secret.expose()));
+        token = format!("&x-amz-security-token={}", percent(secret.expose()));
     }
     let text = to_sign(method, &headers, &until, resource, query);
     let given = if query.is_empty() { String::new() } else { format!("{query}&") };
     format!(
         "{given}AWSAccessKeyId={}&Expires={until}{token}&Signature={}",
-        escape(&credentials.access_key),
-        escape(&signature(credentials, &text)),
+        percent(&credentials.access_key),
+        percent(&signature(credentials, &text)),
     )
 }
 
@@ -131,16 +131,6 @@ mod tests {
     //! The examples that Amazon published.
 
     use super::*;
-    use crate::drivers::bucket::options::Secret;
-
-    fn example() -> Credentials {
-        Credentials {
-            access_key: "AKIAIOSFODNN7EXAMPLE".to_owned(),
-            secret_key: Secret::new("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"),
-            session_token: None,
-            expires: None,
-        }
-    }
 
     fn signed(
         method: &Method,
@@ -153,7 +143,7 @@ mod tests {
         for (name, value) in headers {
             map.insert(name.clone(), HeaderValue::from_static(value));
         }
-        signature(&example(), &to_sign(method, &map, date, path, query))
+        signature(&Credentials::example(), &to_sign(method, &map, date, path, query))
     }
 
     #[test]
@@ -175,7 +165,8 @@ mod tests {
     fn a_url_is_signed_for_a_while() {
         let now = UNIX_EPOCH + Duration::from_secs(1_175_139_000);
         let resource = "/johnsmith/photos/puppy.jpg";
-        let query = presign(&example(), now, &Method::GET, resource, "", Duration::from_secs(620));
+        let query =
+            presign(&Credentials::example(), now, &Method::GET, resource, "", Duration::from_secs(620));
         assert_eq!(
             query,
             "AWSAccessKeyId=AKIAIOSFODNN7EXAMPLE&Expires=1175139620&Signature=NpgCjnDzrM%2BWFzoENXmpNDUsSn8%3D"

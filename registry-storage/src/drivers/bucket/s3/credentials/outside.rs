@@ -17,7 +17,7 @@ use serde::Deserialize;
 use super::{Credentials, Environment, Source, profile};
 use crate::drivers::bucket::http::{body, describe};
 use crate::drivers::bucket::options::Secret;
-use crate::drivers::bucket::s3::endpoint::escape;
+use crate::drivers::bucket::text::percent;
 use crate::drivers::bucket::xml;
 
 /// The most of an answer that is read.
@@ -139,9 +139,9 @@ impl Outside {
         let session = self.var("AWS_ROLE_SESSION_NAME").unwrap_or_else(|| "registry".to_owned());
         let form = format!(
             "Action=AssumeRoleWithWebIdentity&Version=2011-06-15&RoleArn={}&RoleSessionName={}&WebIdentityToken={}",
-            escape(role),
-            escape(&session),
-            escape(&token),
+            percent(role),
+            percent(&session),
+            percent(&token),
         );
         let domain = if self.region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
         let url = self
@@ -212,7 +212,7 @@ impl Outside {
         if role.is_empty() {
             return Err("the machine has no role".into());
         }
-        let url = format!("{roles}{}", escape(&role));
+        let url = format!("{roles}{}", percent(&role));
         let answer = self.ask(Method::GET, &url, &headers, String::new()).await?;
         Ok(serde_json::from_slice::<Given>(&answer)?.into())
     }
