@@ -31,16 +31,6 @@ auth:
 YAML
 }
 
-# wait_for FILE TEXT
-wait_for() {
-    local i
-    for ((i = 0; i < 150; i++)); do
-        ! grep -qF -- "$2" "$1" || return 0
-        sleep 0.1
-    done
-    fail "no '$2' in $1"
-}
-
 # starts_not NAME TEXT: the registry with EXTRA_CONFIG ends with code 1 and says
 # so in one line.
 starts_not() {

@@ -210,24 +210,14 @@ classes() {
         "unknown manifest class for application/vnd.cncf.helm.config.v1+json" "message"
 }
 
-# wait_line FILE TEXT: until the file has it, at most ten seconds.
-wait_line() {
-    local i
-    for ((i = 0; i < 100; i++)); do
-        grep -qF -- "$2" "$1" 2>/dev/null && return 0
-        sleep 0.1
-    done
-    fail "no '$2' in $1"
-}
-
 rules_change_without_a_restart() {
     http_ok 403 POST /v2/extra/x/blobs/uploads/ -u alice:alice-pw
     write_rules '  - {name: extra, allow: [push], repositories: ["extra/**"], who: ["user:alice"]}'
-    wait_line "$REG_LOG" "auth.policy: 9 rules are in force now"
+    wait_for "$REG_LOG" "auth.policy: 9 rules are in force now"
     http_ok 202 POST /v2/extra/x/blobs/uploads/ -u alice:alice-pw
     write_rules '  - {name: broken, alow: [push]}'
-    wait_line "$REG_LOG" "unknown key; did you mean auth.policy.rules.allow?"
-    wait_line "$REG_LOG" "what was read before stays in force"
+    wait_for "$REG_LOG" "unknown key; did you mean auth.policy.rules.allow?"
+    wait_for "$REG_LOG" "what was read before stays in force"
     http_ok 202 POST /v2/extra/x/blobs/uploads/ -u alice:alice-pw
     local code=0
     (clean "$REGISTRY_BIN" config check "$WORK/main.yml") >"$WORK/said" 2>&1 || code=$?
@@ -235,7 +225,7 @@ rules_change_without_a_restart() {
     assert_contains "$(cat "$WORK/said")" "rules.yml:13:20: auth.policy.rules[8].alow: unknown key" "the place of the mistake"
     write_rules
     kill -HUP "$REG_PID"
-    wait_line "$REG_LOG" "auth.policy: 8 rules are in force now"
+    wait_for "$REG_LOG" "auth.policy: 8 rules are in force now"
     http_ok 403 POST /v2/extra/x/blobs/uploads/ -u alice:alice-pw
 }
 
@@ -269,10 +259,15 @@ audit_lines_say_who_did_what() {
     assert_eq "$((after - before))" 2 "lines for two requests"
 }
 
+# opened: how often the audit log was opened again so far.
+opened() { grep -cF "opened $AUDIT again" "$REG_LOG" || true; }
+
 audit_log_is_rotated() {
+    local before
+    before=$(opened)
     mv "$AUDIT" "$AUDIT.1"
     kill -HUP "$REG_PID"
-    wait_line "$REG_LOG" "opened $AUDIT again"
+    until_true 10 eval '(($(opened) > before))'
     http_ok 200 GET /v2/public/app/tags/list
     assert_eq "$(wc -l <"$AUDIT")" 1 "lines in the new file"
     mv "$AUDIT" "$AUDIT.2"

@@ -205,6 +205,17 @@ until_true() {
     fail "not within $seconds s: $*"
 }
 
+# wait_for FILE TEXT: until a line of the file has it.
+wait_for() {
+    local i
+    for ((i = 0; i < 150; i++)); do
+        grep -qsF -- "$2" "$1" && return 0
+        sleep 0.1
+    done
+    tail -n 20 "$1"
+    fail "no '$2' in $1"
+}
+
 # --------------------------------------------------------------------- HTTP
 
 # http METHOD URL-OR-PATH [CURL-ARGUMENTS…]: sets STATUS, fills BODY, HEADERS.

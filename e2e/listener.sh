@@ -59,17 +59,6 @@ get() {
         SEEN=none
 }
 
-# wait_for FILE TEXT: the text is in the file within ten seconds.
-wait_for() {
-    local i
-    for ((i = 0; i < 100; i++)); do
-        grep -qF "$2" "$1" && return 0
-        sleep 0.1
-    done
-    tail -n 20 "$1"
-    fail "no \"$2\" in $1"
-}
-
 several_addresses() {
     local one two socket=$WORK/several.sock
     one=$(free_port)
