@@ -12,6 +12,7 @@ use registry_core::{
 
 use crate::layout;
 use crate::remembered::ManifestCache;
+use crate::replaced::same_bytes;
 
 /// The content of all repositories, with what is remembered about it.
 ///
@@ -77,8 +78,8 @@ impl ContentStore {
         match self.driver.reader(&path, range).await {
             Ok(content) => Ok(Some(Blob {
                 descriptor: Descriptor::blob(digest.clone(), content.size),
-                range: content.range,
-                body: content.body.into(),
+                range: content.range.clone(),
+                body: same_bytes(&self.driver, path, content).into(),
             })),
             Err(StorageError::InvalidRange { len, .. }) => Err(Error::RangeNotSatisfiable { len }),
             Err(error) if error.is_not_found() => {

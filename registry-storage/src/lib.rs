@@ -40,6 +40,7 @@ mod namespace;
 mod purge;
 mod referrers;
 mod remembered;
+mod replaced;
 mod repository;
 mod tagged;
 mod tags;

@@ -19,6 +19,9 @@ use serde::{Deserialize, Serialize};
 /// How many sessions are remembered.
 const SESSIONS: usize = 4096;
 
+/// Of how many sessions a ticket that was of no use is remembered.
+const DISTRUSTED: usize = 256;
+
 /// What is known of a session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Ticket {
@@ -102,11 +105,13 @@ impl Ticket {
 /// The last tickets of the newest sessions.
 pub(crate) struct Tickets {
     sessions: Cache<UploadId, Ticket>,
+    /// Tickets of what is in the store no more. Who comes with one, however often, goes by what is there.
+    distrusted: Cache<UploadId, Bytes>,
 }
 
 impl Default for Tickets {
     fn default() -> Self {
-        Self { sessions: Cache::new(SESSIONS) }
+        Self { sessions: Cache::new(SESSIONS), distrusted: Cache::new(DISTRUSTED) }
     }
 }
 
@@ -119,7 +124,9 @@ impl fmt::Debug for Tickets {
 impl Tickets {
     /// The ticket that has come further: the one that the client has, or the one that is remembered.
     pub(crate) fn newest(&self, id: &UploadId, presented: Option<&str>) -> Option<Ticket> {
-        let presented = presented.and_then(Ticket::decode);
+        let distrusted = self.distrusted.get(id);
+        let trusted = |ticket: &Ticket| distrusted.as_ref() != Some(&ticket.file);
+        let presented = presented.and_then(Ticket::decode).filter(trusted);
         let remembered = self.sessions.get(id);
         match (presented, remembered) {
             (Some(presented), Some(remembered)) if presented.size > remembered.size => Some(presented),
@@ -138,6 +145,12 @@ impl Tickets {
 
     pub(crate) fn forget(&self, id: &UploadId) {
         self.sessions.remove(id);
+    }
+
+    /// Forgets a session, and that this ticket of the driver was of any use.
+    pub(crate) fn distrust(&self, id: &UploadId, file: Bytes) {
+        self.forget(id);
+        self.distrusted.insert(id.clone(), file);
     }
 }
 
@@ -183,5 +196,9 @@ mod tests {
         tickets.forget(&id);
         assert!(!tickets.knows(&id));
         assert_eq!(newest(Some(3)), Some(3));
+        tickets.distrust(&UploadId::parse("2").unwrap(), ticket(3).file);
+        assert_eq!(newest(Some(3)), Some(3), "another session's");
+        tickets.distrust(&id, ticket(3).file);
+        assert_eq!(newest(Some(3)), None);
     }
 }

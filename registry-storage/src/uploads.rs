@@ -89,9 +89,16 @@ impl Uploads {
         // The ticket that a session begins with is as good at its end. Only here it is known to be the last.
         let known = |ticket: &Ticket| ticket.size > 0 || self.shared.tickets.knows(id);
         let newest = match newest {
-            Some(ticket) if known(&ticket) => return self.resume_with(id, ticket).await,
+            Some(ticket) if known(&ticket) => {
+                return Ok(Box::new(self.resume_with(id, ticket).await?));
+            }
             newest => newest,
         };
+        Ok(Box::new(self.find(id, newest).await?))
+    }
+
+    /// Goes on with a session as it is in the store, or else with this ticket.
+    async fn find(self, id: &UploadId, newest: Option<Ticket>) -> Result<Session> {
         let started_at = self.started_at(id).await?;
         let file = match (self.open_as(id, WriteMode::Append).await, newest) {
             (Err(Error::UploadUnknown { .. }), Some(ticket)) => return self.resume_with(id, ticket).await,
@@ -106,11 +113,11 @@ impl Uploads {
             size => self.restore(id, size).await?.map_or(Hashing::Unread, Hashing::known),
         };
         let files = Files::Unknown;
-        Ok(Box::new(Session::new(self, id.clone(), started_at, file, hashing, files)))
+        Ok(Session::new(self, id.clone(), started_at, file, hashing, files))
     }
 
     /// Goes on with a session that need not be looked for.
-    async fn resume_with(self, id: &UploadId, ticket: Ticket) -> Result<Box<dyn BlobWriter>> {
+    async fn resume_with(self, id: &UploadId, ticket: Ticket) -> Result<Session> {
         if !self.shared.tickets.knows(id) {
             // A ticket outlives its session, which may have ended in another process.
             self.started_at(id).await?;
@@ -125,18 +132,19 @@ impl Uploads {
             (_, None) => Hashing::Unread,
         };
         let (started_at, files) = (ticket.started_at(), ticket.files);
-        Ok(Box::new(Session::new(self, id.clone(), started_at, file, hashing, files)))
+        Ok(Session::new(self, id.clone(), started_at, file, hashing, files).with_ticket(ticket.file))
     }
 
     /// How far a session has come.
     pub(crate) async fn status(self, id: &UploadId, ticket: Option<&str>) -> Result<UploadStatus> {
         let started_at = self.started_at(id).await?;
         let data = self.shared.driver.stat_if_present(&layout::upload_data(&self.name, id)).await?;
-        let in_store = match data {
-            None if self.shared.flat() => Some(0),
-            data => data.map(|data| data.size),
-        };
         let newest = self.shared.tickets.newest(id, ticket);
+        let in_store = match data.map(|data| data.size) {
+            // Another process may have come further than any ticket says that is at hand.
+            None if self.shared.flat() => Some(self.unseen(id).await?),
+            size => size,
+        };
         let in_store = in_store.ok_or_else(|| self.unknown(id))?;
         if newest.as_ref().is_some_and(|ticket| ticket.size < in_store) {
             // Somebody else has gone on, or a write that failed left more than was acknowledged. Whoever goes on
@@ -148,6 +156,26 @@ impl Uploads {
         let size = newest.as_ref().map_or(in_store, |ticket| ticket.size);
         let ticket = newest.map(|ticket| ticket.encode());
         Ok(UploadStatus { id: id.clone(), size, started_at, ticket })
+    }
+
+    /// How many bytes there are of what is no file yet: parts that are on their way to one are seen by nobody but
+    /// whoever goes on with them.
+    async fn unseen(&self, id: &UploadId) -> Result<u64> {
+        match self.open_as(id, WriteMode::Append).await {
+            Ok(file) => Ok(file.size()),
+            // Nothing was written, or the first bytes are.
+            Err(Error::UploadUnknown { .. } | Error::UploadBusy { .. }) => Ok(0),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The error of a writer, and what it says of the ticket that the writer was opened with.
+    fn left_behind(&self, error: StorageError, id: &UploadId, ticket: Option<&Bytes>) -> Error {
+        let error = overtaken(error, id);
+        if let (Error::UploadBusy { .. }, Some(ticket)) = (&error, ticket) {
+            self.shared.tickets.distrust(id, ticket.clone());
+        }
+        error
     }
 
     /// The error for a request that went on from `since` bytes, where somebody else had gone on before.
@@ -212,9 +240,10 @@ impl Uploads {
     /// The digest of the bytes of a session, read from the store.
     async fn rehash(&self, id: &UploadId, algorithm: Algorithm) -> Result<Digester> {
         let mut digester = Digester::new(algorithm);
-        let content = self.shared.driver.reader(&layout::upload_data(&self.name, id), None).await?;
-        let mut stream = content.body.into_stream();
-        while let Some(piece) = stream.try_next().await? {
+        let overtaken = |error| overtaken(error, id);
+        let content = self.shared.driver.reader(&layout::upload_data(&self.name, id), None).await;
+        let mut stream = content.map_err(overtaken)?.body.into_stream();
+        while let Some(piece) = stream.try_next().await.map_err(overtaken)? {
             digester.update(&piece);
         }
         Ok(digester)

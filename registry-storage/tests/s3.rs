@@ -7,10 +7,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::TryStreamExt;
 use registry_conformance::emulator::{
     ACCESS_KEY, BUCKET, Effect, Fault, FaultPlan, Kind, Options, S3Emulator, SECRET_KEY,
 };
-use registry_core::{Batch, StorageDriver, StorageDriverExt, StoragePath, WriteMode};
+use registry_core::{Algorithm, Batch, Namespace, StorageDriver, StorageDriverExt, StoragePath, WriteMode};
+use registry_storage::StorageNamespace;
 use registry_storage::bucket::{OpenBucket, S3Credentials, S3Options, Secret};
 
 fn options(emulator: &S3Emulator) -> S3Options {
@@ -111,4 +113,64 @@ async fn one_that_does_not_answer_is_unavailable_and_said_to_be() {
     tokio::time::sleep(Duration::from_millis(1100)).await;
     assert!(driver.get(&path("/x"), 10).await.unwrap_err().is_not_found());
     assert!(bucket.health().state().answering);
+}
+
+/// A driver that asks long enough for whatever happens meanwhile.
+fn enduring(emulator: &S3Emulator) -> Arc<dyn StorageDriver> {
+    let mut options = options(emulator);
+    options.bucket.retries = 1000;
+    options.bucket.retry_pause = Duration::from_millis(1);
+    driver(&OpenBucket::s3(&options).unwrap())
+}
+
+/// The body of the first GET breaks off, and what is left is not to be had until [`S3Emulator::heal`].
+fn break_off_and_stay_away(emulator: &S3Emulator) {
+    emulator.clear_requests();
+    let breaks = Fault::new(Effect::ResetInBody(1000)).on(Kind::Get).nth(1);
+    let away = Fault::new(Effect::InternalError).on(Kind::Get).from(2);
+    emulator.inject(FaultPlan::none().with(breaks).with(away));
+}
+
+async fn replace_while_it_is_away(emulator: &S3Emulator, path: StoragePath, content: Bytes) {
+    while emulator.requests().iter().filter(|request| request.kind == Kind::Get).count() < 2 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    enduring(emulator).apply(Batch::new().put(path, content)).await.unwrap();
+    emulator.heal();
+}
+
+#[tokio::test]
+async fn a_small_file_that_is_replaced_while_it_is_read_is_read_anew() {
+    let (_, emulator) = whole().await;
+    let (driver, file) = (enduring(&emulator), path("/docker/file"));
+    let [old, new] = [b'o', b'n'].map(|byte| Bytes::from(vec![byte; 5000]));
+    driver.apply(Batch::new().put(file.clone(), old)).await.unwrap();
+    break_off_and_stay_away(&emulator);
+    let replaced = replace_while_it_is_away(&emulator, file.clone(), new.clone());
+    let (read, ()) = tokio::join!(driver.get(&file, 1 << 20), replaced);
+    assert!(read.unwrap() == new);
+}
+
+#[tokio::test]
+async fn a_blob_that_is_pushed_again_while_it_is_read_is_read_to_its_end() {
+    let (_, emulator) = whole().await;
+    let driver = enduring(&emulator);
+    let content = Bytes::from((0..100_000).map(|at| (at / 7) as u8).collect::<Vec<_>>());
+    let digest = Algorithm::Sha256.digest(&content);
+    let hex = digest.encoded();
+    let file = path(&format!("/docker/registry/v2/blobs/sha256/{}/{hex}/data", &hex[..2]));
+    driver.apply(Batch::new().put(file.clone(), content.clone())).await.unwrap();
+    let namespace = StorageNamespace::builder(Arc::clone(&driver)).build();
+    for same in [true, false] {
+        break_off_and_stay_away(&emulator);
+        let blob = namespace.blobs().get(&digest).await.unwrap().unwrap();
+        let read = blob.body.into_stream().unwrap().try_collect::<Vec<Bytes>>();
+        // One of another length is not what was asked for, wherever it comes from.
+        let now = if same { content.clone() } else { content.slice(1..) };
+        let (read, ()) = tokio::join!(read, replace_while_it_is_away(&emulator, file.clone(), now));
+        match read {
+            Ok(read) => assert!(same && read.concat() == content),
+            Err(error) => assert!(!same, "{error:?}"),
+        }
+    }
 }

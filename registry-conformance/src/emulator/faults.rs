@@ -175,12 +175,12 @@ impl FaultPlan {
         ] {
             self = self.with(Fault::new(effect).chance(0.01));
         }
-        // Not of what is read: a body that broke off once need not be gone on with as often as it may break off.
         let uploads =
             Fault::new(Effect::ResetInBody(100)).on(Kind::Put).on(Kind::UploadPart).on(Kind::Complete);
         let lists =
             Fault::new(Effect::ResetInBody(100)).on(Kind::List).on(Kind::ListParts).on(Kind::ListUploads);
-        self = self.with(uploads.chance(0.02)).with(lists.chance(0.02));
+        let reads = Fault::new(Effect::ResetInBody(100)).on(Kind::Get);
+        self = self.with(uploads.chance(0.02)).with(lists.chance(0.02)).with(reads.chance(0.05));
         self.with(Fault::new(Effect::ShortListing(2)).on(Kind::List).chance(0.3))
     }
 

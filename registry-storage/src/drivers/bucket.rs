@@ -6,6 +6,8 @@ mod apply;
 #[cfg(feature = "azure")]
 mod azure;
 mod breaker;
+#[cfg(all(test, any(feature = "s3", feature = "gcs", feature = "azure")))]
+mod broken;
 mod clear;
 #[cfg(test)]
 mod contract;

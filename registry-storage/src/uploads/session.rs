@@ -11,7 +11,7 @@ use registry_core::{
 };
 use tracing::Instrument;
 
-use super::{Uploads, overtaken, relaxed};
+use super::{Uploads, relaxed};
 use crate::remembered::Arrival;
 use crate::tickets::{Files, Ticket};
 use crate::{layout, link};
@@ -35,6 +35,8 @@ pub(super) struct Session {
     /// Where it was when it was opened.
     pub(super) since: u64,
     pub(super) files: Files,
+    /// The driver's ticket with which it was opened.
+    pub(super) ticket: Option<Bytes>,
 }
 
 /// The digest of all bytes so far.
@@ -104,7 +106,8 @@ impl BlobWriter for Session {
             }
             Hashing::Unread => {}
         }
-        self.file.write(data).await.map_err(|error| overtaken(error, &self.id))
+        let written = self.file.write(data).await;
+        written.map_err(|error| self.uploads.left_behind(error, &self.id, self.ticket.as_ref()))
     }
 
     async fn close(self: Box<Self>) -> Result<u64> {
@@ -115,8 +118,9 @@ impl BlobWriter for Session {
         }
         let mut session = *self;
         session.decide(None).await?;
-        let Self { uploads, id, file, hashing, .. } = session;
-        let kept = file.close().await.map_err(|error| overtaken(error, &id))?;
+        let Self { uploads, id, file, hashing, ticket, .. } = session;
+        let kept = file.close().await;
+        let kept = kept.map_err(|error| uploads.left_behind(error, &id, ticket.as_ref()))?;
         uploads.shared.tickets.forget(&id);
         // After an error fewer bytes are kept than were hashed, and others may come in their place.
         if kept == size {
@@ -134,11 +138,14 @@ impl BlobWriter for Session {
         }
         let mut session = *self;
         session.decide(None).await?;
-        let Self { uploads, id, file, hashing, files, wrote, since, .. } = session;
+        let Self { uploads, id, file, hashing, files, wrote, since, ticket, .. } = session;
         let detached = match file.detach().await {
             Ok(detached) => detached,
-            Err(StorageError::Busy { .. }) => return Err(uploads.misplaced(&id, since).await),
-            Err(error) => return Err(overtaken(error, &id)),
+            Err(error) => {
+                let busy = matches!(error, StorageError::Busy { .. });
+                let error = uploads.left_behind(error, &id, ticket.as_ref());
+                return Err(if busy { uploads.misplaced(&id, since).await } else { error });
+            }
         };
         if detached.size != size {
             // After an error fewer bytes are kept than were hashed, and others may come in their place.
@@ -171,7 +178,7 @@ impl BlobWriter for Session {
     async fn commit(self: Box<Self>, expected: &Digest) -> Result<Descriptor> {
         let expected = expected.clone();
         // A task of its own: a client that goes away does not cut it in half.
-        let task = tokio::spawn(self.finish(expected).in_current_span());
+        let task = tokio::spawn(self.finish_once_more(expected).in_current_span());
         task.await.map_err(|error| Error::internal("committing an upload", error))?
     }
 
@@ -195,7 +202,11 @@ impl Session {
         files: Files,
     ) -> Self {
         let since = file.size();
-        Self { uploads, id, started_at, file, hashing, wrote: false, since, files }
+        Self { uploads, id, started_at, file, hashing, wrote: false, since, files, ticket: None }
+    }
+
+    pub(super) fn with_ticket(self, ticket: Bytes) -> Self {
+        Self { ticket: Some(ticket), ..self }
     }
 
     /// Begins the digest of a session of which no bytes were there, if that has not been done: with the
@@ -215,6 +226,24 @@ impl Session {
         Ok(())
     }
 
+    /// Ends the session. A ticket may be of a state that a request before has left behind, which could not do
+    /// all of this; then everything is in the store all the same, and what is found there counts.
+    async fn finish_once_more(self: Box<Self>, expected: Digest) -> Result<Descriptor> {
+        // What was written here went with the writer that has failed.
+        let again = (self.ticket.is_some() && !self.wrote).then(|| self.uploads.clone());
+        let size = self.since;
+        match (self.finish(expected.clone()).await, again) {
+            (Err(Error::UploadBusy { id }), Some(uploads)) => {
+                let found = uploads.find(&id, None).await?;
+                if found.since != size {
+                    return Err(Error::UploadBusy { id });
+                }
+                Box::new(found).finish(expected).await
+            }
+            (finished, _) => finished,
+        }
+    }
+
     async fn finish(mut self: Box<Self>, expected: Digest) -> Result<Descriptor> {
         let Some(algorithm) = expected.algorithm() else {
             self.close().await?;
@@ -226,7 +255,8 @@ impl Session {
             Hashing::Known(digester) if digester.algorithm() == algorithm => *digester,
             _ => {
                 // Let go of the session so that all bytes are in the store, and take it again.
-                self.file.close().await?;
+                let closed = self.file.close().await;
+                closed.map_err(|error| self.uploads.left_behind(error, &self.id, self.ticket.as_ref()))?;
                 let digester = self.uploads.rehash(&self.id, algorithm).await?;
                 self.file = self.uploads.open_as(&self.id, WriteMode::Append).await?;
                 if self.file.size() != size || digester.bytes_hashed() != size {
@@ -240,8 +270,8 @@ impl Session {
             self.cancel().await?;
             return Err(Error::DigestMismatch { expected, actual: Some(actual) });
         }
-        let Self { uploads, id, file, files, .. } = *self;
-        let Uploads { shared, name, descriptors } = uploads;
+        let Self { uploads, id, file, files, ticket, .. } = *self;
+        let Uploads { shared, name, descriptors } = uploads.clone();
         shared.tickets.forget(&id);
         let unsupported = || Error::DigestUnsupported { digest: expected.clone() };
         let target = layout::blob_data(&expected).ok_or_else(unsupported)?;
@@ -261,7 +291,7 @@ impl Session {
             _ => Change::Delete { path: layout::upload_dir(&name, &id) },
         };
         let committed = file.commit(batch.then().step(session, Durability::Relaxed)).await;
-        committed.map_err(|error| overtaken(error, &id))?;
+        committed.map_err(|error| uploads.left_behind(error, &id, ticket.as_ref()))?;
         shared.content.remember(&descriptor).await;
         if linked_here {
             shared.linked(&name, &expected, Arrival::now(descriptor.clone())).await;

@@ -12,7 +12,7 @@ use registry::storage::UploadPurge;
 use registry_conformance::data::random;
 use registry_conformance::emulator::{Effect, Fault, FaultPlan, Kind, S3Emulator};
 
-use super::ask::{Answer, image, send};
+use super::ask::{Answer, ask, image, send};
 use super::{open_s3, patient_s3, service};
 
 const MIB: usize = 1 << 20;
@@ -102,13 +102,7 @@ impl Client {
             if last.len() > 6 {
                 drop(last.pop_front());
             }
-            // Where somebody else is said to write, what the URL knows of the session may be what is wrong.
-            let session = if answer.status == StatusCode::CONFLICT {
-                location.split('?').next().unwrap().to_owned()
-            } else {
-                location.clone()
-            };
-            let (status, _) = self.ask("GET", &session, &Bytes::new()).await;
+            let (status, _) = self.ask("GET", &location, &Bytes::new()).await;
             if ending && status.status == StatusCode::NOT_FOUND {
                 self.has_blob(&digest, content).await;
                 return digest;
@@ -223,4 +217,106 @@ async fn whoever_asks_again_gets_to_the_end_and_nothing_acknowledged_is_lost() {
         assert_eq!(emulator.uploads(), [], "uploads are left that the purge does not find");
     }
     assert!(failed > 20, "only {failed} requests failed");
+}
+
+/// Two replicas, and a session that the first has begun with this content: where it goes on, and its digest.
+async fn begun(emulator: &S3Emulator, content: &Bytes) -> ([RegistryService; 2], String, Digest) {
+    let replica = async || service(patient_s3(emulator, 1).driver()).await;
+    let replicas = [replica().await, replica().await];
+    let begin = "/v2/team/app/blobs/uploads/";
+    let (status, location) = ask(&replicas[0], "POST", begin, Vec::new()).await;
+    assert_eq!(status, StatusCode::ACCEPTED);
+    let (status, location) = ask(&replicas[0], "PATCH", &location, content.to_vec()).await;
+    assert_eq!(status, StatusCode::ACCEPTED);
+    (replicas, location, Algorithm::Sha256.digest(content))
+}
+
+/// A client that knows nothing but to send its last request again, to this replica or to another, is done then:
+/// what its URL says of the session is not what is in the bucket since the first try.
+#[tokio::test]
+async fn the_put_that_failed_is_sent_again_and_done() {
+    for (seed, size) in [(1, 1000), (2, 5 * MIB), (3, 5 * MIB + 1000)] {
+        for then in [0, 1] {
+            let emulator = S3Emulator::start().await;
+            let content = random(seed, size);
+            let (replicas, location, digest) = begun(&emulator, &content).await;
+            let end = format!("{location}&digest={digest}");
+            // What is to be moved to where blobs are stays where it was.
+            let fault = Fault::new(Effect::InternalError).on(Kind::Copy).key("/blobs/sha256/").times(2);
+            emulator.inject(FaultPlan::none().with(fault));
+            let answer = send(&replicas[0], "PUT", &end, &[], Bytes::new()).await;
+            assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE, "{size}: {answer:?}");
+            let answer = send(&replicas[then], "PUT", &end, &[], Bytes::new()).await;
+            assert_eq!(answer.status, StatusCode::CREATED, "{size} on {then}: {answer:?}");
+            let answer =
+                send(&replicas[1], "GET", &format!("/v2/team/app/blobs/{digest}"), &[], Bytes::new()).await;
+            assert!(answer.body == Some(content), "another blob than was pushed");
+        }
+    }
+}
+
+/// Also where nobody has kept the digest of what came so far, and all of it is read again: that could fail, too,
+/// and the second try was answered 500.
+#[tokio::test]
+async fn the_put_that_failed_while_it_read_is_sent_again_and_done() {
+    for then in [0, 1] {
+        let emulator = S3Emulator::start().await;
+        let content = random(4, 1000);
+        let (replicas, location, _) = begun(&emulator, &content.slice(..400)).await;
+        // The second replica goes on with what it finds in the bucket.
+        let session = location.split('?').next().unwrap();
+        let (status, location) = ask(&replicas[1], "GET", session, Vec::new()).await;
+        assert_eq!(status, StatusCode::NO_CONTENT);
+        let (status, location) = ask(&replicas[1], "PATCH", &location, content[400..].to_vec()).await;
+        assert_eq!(status, StatusCode::ACCEPTED);
+
+        let digest = Algorithm::Sha256.digest(&content);
+        let end = format!("{location}&digest={digest}");
+        let fault = Fault::new(Effect::InternalError).on(Kind::Get).key("/data").times(2);
+        emulator.inject(FaultPlan::none().with(fault));
+        let answer = send(&replicas[1], "PUT", &end, &[], Bytes::new()).await;
+        assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE, "{answer:?}");
+        let answer = send(&replicas[then], "PUT", &end, &[], Bytes::new()).await;
+        assert_eq!(answer.status, StatusCode::CREATED, "on {then}: {answer:?}");
+    }
+}
+
+/// A client that goes on after such a failure is refused once by the replica that believed its URL, and never again.
+#[tokio::test]
+async fn what_a_url_says_of_a_session_is_not_believed_twice() {
+    let emulator = S3Emulator::start().await;
+    let content = random(5, 1000);
+    let (replicas, location, digest) = begun(&emulator, &content).await;
+    let fault = Fault::new(Effect::InternalError).on(Kind::Copy).key("/blobs/sha256/").times(2);
+    emulator.inject(FaultPlan::none().with(fault));
+    let answer = send(&replicas[0], "PUT", &format!("{location}&digest={digest}"), &[], Bytes::new()).await;
+    assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE, "{answer:?}");
+    let more = || vec![7; 10];
+    let (status, _) = ask(&replicas[1], "PATCH", &location, more()).await;
+    assert_eq!(status, StatusCode::CONFLICT);
+    let (status, location) = ask(&replicas[1], "GET", &location, Vec::new()).await;
+    assert_eq!(status, StatusCode::NO_CONTENT);
+    // What it is told to go on with holds everywhere.
+    let (status, location) = ask(&replicas[0], "PATCH", &location, more()).await;
+    assert_eq!(status, StatusCode::ACCEPTED);
+    let whole = [&content[..], &more()].concat();
+    let end = format!("{location}&digest={}", Algorithm::Sha256.digest(&whole));
+    let (status, _) = ask(&replicas[1], "PUT", &end, Vec::new()).await;
+    assert_eq!(status, StatusCode::CREATED);
+}
+
+/// A session of whole parts alone is no file that can be seen, and what is remembered of it may be old.
+#[tokio::test]
+async fn a_replica_knows_of_parts_that_another_has_sent() {
+    let emulator = S3Emulator::start().await;
+    let content = random(6, 5 * MIB);
+    let (replicas, location, _) = begun(&emulator, &Bytes::new()).await;
+    let (status, _) = ask(&replicas[1], "PATCH", &location, content.to_vec()).await;
+    assert_eq!(status, StatusCode::ACCEPTED);
+    for replica in &replicas {
+        for url in [location.as_str(), location.split('?').next().unwrap()] {
+            let answer = send(replica, "GET", url, &[], Bytes::new()).await;
+            assert_eq!(answer.header("range"), format!("0-{}", content.len() - 1), "{answer:?}");
+        }
+    }
 }

@@ -5,6 +5,7 @@
 //! are real answers, which get lost.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::StatusCode;
@@ -16,6 +17,8 @@ use super::ask::{Answer, image, send};
 use super::{patient_s3, service};
 
 const ROUNDS: usize = 12;
+/// A push of a manifest that took less than half of this is not done again by itself.
+const SETTLED: Duration = Duration::from_secs(3);
 
 /// Two replicas and a third that sees what they have done; and the store, which goes wrong.
 struct Race {
@@ -151,14 +154,25 @@ async fn a_tag_or_manifest_is_pushed_before_it_is_deleted_or_after() {
         // The manifest itself, which has a tag already and gets another.
         race.expect(201, "PUT", &format!("/v2/{name}/manifests/v2"), &x).await;
         let tag = format!("/v2/{name}/manifests/v3");
+        let begun = Instant::now();
         let answers =
             race.run(round, ("PUT", &tag, &[], x.clone()), ("DELETE", &digest, &[], none.clone())).await;
         assert_eq!(statuses(&answers), [201, 202], "round {round}: {answers:?}");
-        let expected: &[&str] = if race.get(&digest).await.is_some() { &["v3"] } else { &[] };
-        assert_eq!(race.tags(&name).await, expected, "round {round}");
-        for tag in expected {
-            race.expect(200, "GET", &format!("/v2/{name}/manifests/{tag}"), &none).await;
+        // The tag of before is gone. Where an answer was lost, and so the new one or its index is written again
+        // when nobody looks any more, it may be left of a manifest that is not (ARCHITECTURE.md, "Flat stores").
+        let (there, left) = (race.get(&digest).await.is_some(), race.tags(&name).await);
+        let once = begun.elapsed() < SETTLED / 2;
+        assert!(left == ["v3"] || left.is_empty() && !(there && once), "round {round}: {there}, {left:?}");
+        for tag in &left {
+            let tag = race.expect(200, "GET", &format!("/v2/{name}/manifests/{tag}"), &none).await;
+            assert!(tag.body.as_ref() == Some(&x), "round {round}");
         }
+        // Whatever is left, another push puts right, and then a DELETE takes all of it along.
+        race.expect(201, "PUT", &tag, &x).await;
+        race.expect(200, "GET", &digest, &none).await;
+        assert_eq!(race.tags(&name).await, ["v3"], "round {round}");
+        race.expect(202, "DELETE", &digest, &none).await;
+        assert_eq!(race.tags(&name).await, [""; 0], "round {round}: a tag outlives its manifest");
     }
 }
 

@@ -33,9 +33,10 @@ use registry_core::{BoxError, BuildError, RedirectHint};
 use super::absent::{Screened, absent, refused};
 use super::breaker::BucketHealth;
 use super::errors::invalid;
-use super::http::{Protocol, Refused, Transport, Verdict, body_retries, client_options, refusal};
+use super::http::{Protocol, Refused, Transport, Verdict, client_options, no_retries, refusal};
 use super::object::{self, bucket_error};
 use super::options::{AzureCredentials, AzureOptions};
+use super::retry::Patience;
 use super::store::{
     Bucket, BucketError, GetRange, KeyPage, Limits, ListKeys, Object, ObjectMeta, Part, Pending,
 };
@@ -65,6 +66,8 @@ pub(super) struct Azure {
     polls: Polls,
     listings: Listings,
     limits: Limits,
+    /// For bodies that break off.
+    patience: Patience,
     unsigned: Unsigned,
 }
 
@@ -104,7 +107,7 @@ impl Azure {
             .with_container_name(&common.bucket)
             .with_endpoint(service.clone())
             .with_client_options(client)
-            .with_retry(body_retries(common))
+            .with_retry(no_retries())
             // Each try is signed where requests are tried again.
             .with_skip_signature(true)
             .with_http_connector(Screened { client: http.clone(), refuse: unreadable })
@@ -129,6 +132,7 @@ impl Azure {
                 starts_anywhere: true,
                 creates: true,
             },
+            patience: Patience::for_bodies(common),
             unsigned: Unsigned::default(),
         })
     }
@@ -177,7 +181,7 @@ impl Bucket for Azure {
             }
             range => range,
         };
-        object::get(&self.store, NAME, key, range).await
+        object::get(&self.store, NAME, key, range, self.patience.clone()).await
     }
 
     async fn head(&self, key: &str) -> Result<ObjectMeta, BucketError> {

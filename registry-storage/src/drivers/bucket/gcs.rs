@@ -30,10 +30,11 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use super::absent::{Screened, absent};
 use super::breaker::BucketHealth;
 use super::errors::invalid;
-use super::http::{Protocol, Refused, Transport, Verdict, body_retries, client_options};
+use super::http::{Protocol, Refused, Transport, Verdict, client_options, no_retries};
 use super::object;
 use super::options::GcsOptions;
 use super::pages;
+use super::retry::Patience;
 use super::store::{
     Bucket, BucketError, GetRange, KeyPage, Limits, ListKeys, Object, ObjectMeta, Part, Pending,
 };
@@ -60,6 +61,8 @@ pub(super) struct Gcs {
     bucket: String,
     endpoint: Uri,
     limits: Limits,
+    /// For bodies that break off.
+    patience: Patience,
     slots: Semaphore,
     unsigned: Unsigned,
 }
@@ -99,7 +102,7 @@ impl Gcs {
             .with_base_url(endpoint)
             .with_credentials(Arc::new(StaticCredentialProvider::new(none)))
             .with_client_options(client)
-            .with_retry(body_retries(common))
+            .with_retry(no_retries())
             .with_http_connector(Screened { client: http.clone(), refuse: session })
             .build()
             .map_err(built)?;
@@ -118,6 +121,7 @@ impl Gcs {
                 starts_anywhere: true,
                 creates: true,
             },
+            patience: Patience::for_bodies(common),
             slots: Semaphore::new(options.max_concurrency.clamp(1, Semaphore::MAX_PERMITS)),
             unsigned: Unsigned::default(),
         })
@@ -168,7 +172,7 @@ impl Bucket for Gcs {
 
     async fn get(&self, key: &str, range: Option<GetRange>) -> Result<Object, BucketError> {
         let _slot = self.slot().await?;
-        object::get(&self.store, NAME, key, range).await
+        object::get(&self.store, NAME, key, range, self.patience.clone()).await
     }
 
     async fn head(&self, key: &str) -> Result<ObjectMeta, BucketError> {

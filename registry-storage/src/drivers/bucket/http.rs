@@ -1,7 +1,8 @@
 //! How requests to a service are sent: made ready, tried again, logged, and not sent when nobody answers.
 //!
-//! `object_store` does its requests through this as well, and is left no retries of its own but for bodies
-//! that break off: it obeys no `Retry-After`, and a try of its own is not signed anew.
+//! `object_store` does its requests through this as well, and is left no retries of its own: it obeys no
+//! `Retry-After`, and a try of its own is not signed anew. Bodies that break off are gone on with in
+//! [`object`](super::object).
 
 use std::fmt;
 use std::sync::Arc;
@@ -236,14 +237,9 @@ pub(crate) fn client_options(options: &BucketOptions, plain: bool) -> Result<Cli
         .with_user_agent(agent))
 }
 
-/// What `object_store` may try again: bodies that break off, each of whose requests has its own tries here.
-pub(crate) fn body_retries(options: &BucketOptions) -> object_store::RetryConfig {
-    object_store::RetryConfig {
-        max_retries: options.retries,
-        // Measured from the first byte on, and there are blobs that take hours.
-        retry_timeout: Duration::from_secs(7 * 24 * 3600),
-        backoff: object_store::BackoffConfig { init_backoff: options.retry_pause, ..Default::default() },
-    }
+/// What `object_store` may try again itself: nothing.
+pub(crate) fn no_retries() -> object_store::RetryConfig {
+    object_store::RetryConfig { max_retries: 0, ..Default::default() }
 }
 
 #[derive(Debug)]

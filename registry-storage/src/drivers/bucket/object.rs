@@ -1,12 +1,13 @@
 //! From the traits of `object_store` to ours.
 
+mod body;
 #[cfg(feature = "gcs")]
 mod parts;
 
 use std::error::Error as StdError;
 
 use bytes::Bytes;
-use futures::{StreamExt, TryStreamExt};
+use futures::TryStreamExt;
 use http::StatusCode;
 use object_store::client::HttpError;
 use object_store::path::Path;
@@ -14,6 +15,7 @@ use object_store::{Error, GetOptions, ObjectStore};
 use registry_core::{BoxError, StorageError};
 
 use super::http::{GaveUp, Refused, Tripped, Unprepared, describe, was_repeated};
+use super::retry::Patience;
 use super::store::{Bucket, BucketError, GetRange, Object, ObjectMeta};
 
 #[cfg(feature = "gcs")]
@@ -27,12 +29,14 @@ pub(crate) fn path(key: &str) -> Result<Path, BucketError> {
     Path::parse(key).map_err(|error| BucketError::Other(Box::new(error)))
 }
 
-/// [`Bucket::get`](super::store::Bucket::get). `driver` is named by what breaks off.
+/// [`Bucket::get`](super::store::Bucket::get). `driver` is named by what breaks off, and not gone on with after
+/// all tries.
 pub(crate) async fn get(
-    store: &dyn ObjectStore,
+    store: &(impl ObjectStore + Clone),
     driver: &'static str,
     key: &str,
     range: Option<GetRange>,
+    patience: Patience,
 ) -> Result<Object, BucketError> {
     // Services read these numbers as signed ones, and no object is as long.
     const END: u64 = i64::MAX as u64;
@@ -44,7 +48,8 @@ pub(crate) async fn get(
         GetRange::Suffix(length) => object_store::GetRange::Suffix(length.min(END)),
     });
     let options = GetOptions { range: range.clone(), ..GetOptions::default() };
-    let result = match store.get_opts(&path(key)?, options).await.map_err(bucket_error) {
+    let path = path(key)?;
+    let result = match store.get_opts(&path, options).await.map_err(bucket_error) {
         Ok(result) => result,
         // An empty object has no range. Some services answer with all of it, others with a range that is
         // none, and both are taken for nonsense.
@@ -57,7 +62,7 @@ pub(crate) async fn get(
         Err(error) => return Err(error),
     };
     let (meta, range) = (meta(&result.meta), result.range.clone());
-    let body = result.into_stream().map_err(move |error| broken_off(driver, error)).boxed();
+    let body = body::body(store.clone(), driver, path, result, patience);
     Ok(Object { meta, range, body })
 }
 
@@ -104,7 +109,7 @@ fn meta(meta: &object_store::ObjectMeta) -> ObjectMeta {
 }
 
 /// What a body says that broke off, and could not be gone on with.
-pub(crate) fn broken_off(driver: &'static str, error: Error) -> StorageError {
+fn broken_off(driver: &'static str, error: Error) -> StorageError {
     StorageError::Unavailable { driver, source: Box::new(error) }
 }
 

@@ -10,19 +10,30 @@ use super::driver::Shared;
 use super::names::Names;
 use super::store::{Bucket, BucketError, GetRange, ListKeys, Object};
 use super::write::find;
+use crate::replaced::is_replaced;
+
+/// How many versions of a small file are begun with at most, if each is replaced while it is read.
+const VERSIONS: usize = 8;
 
 /// The whole of a small file.
 pub(super) async fn get(shared: &Shared, path: &StoragePath, limit: u64) -> Result<Bytes, StorageError> {
     if path.relative().is_empty() {
         return Err(shared.not_found(path));
     }
-    let object = shared.bucket.get(&shared.names.file(path), None).await;
-    let object = object.map_err(shared.failed("get", path))?;
-    let len = object.meta.size;
-    if len > limit {
-        return Err(StorageError::TooLarge { driver: shared.driver(), path: path.clone(), len, limit });
+    let mut versions = VERSIONS;
+    loop {
+        let object = shared.bucket.get(&shared.names.file(path), None).await;
+        let object = object.map_err(shared.failed("get", path))?;
+        let len = object.meta.size;
+        if len > limit {
+            return Err(StorageError::TooLarge { driver: shared.driver(), path: path.clone(), len, limit });
+        }
+        match whole(object).await {
+            // Nobody has seen anything of it yet, so another version will do.
+            Err(error) if is_replaced(&error) && versions > 1 => versions -= 1,
+            read => return read,
+        }
     }
-    whole(object).await
 }
 
 /// All bytes of an object that is known to be small.

@@ -18,6 +18,9 @@ pub(crate) struct Patience {
     pub(crate) first: Duration,
     /// The longest wait.
     pub(crate) longest: Duration,
+    /// After so many bytes a body that breaks off has all its tries again. One that breaks off sooner each time
+    /// ends some time.
+    pub(crate) progress: u64,
 }
 
 impl Patience {
@@ -27,22 +30,28 @@ impl Patience {
             deadline: options.retry_deadline,
             first: options.retry_pause,
             longest: Duration::from_secs(5),
+            progress: 1 << 20,
         }
+    }
+
+    /// For going on with bodies, which take as long as the client behind them.
+    pub(crate) fn for_bodies(options: &BucketOptions) -> Self {
+        Self { deadline: Duration::MAX, ..Self::new(options) }
     }
 }
 
 /// The tries of one request.
 #[derive(Debug)]
-pub(crate) struct Tries<'a> {
-    patience: &'a Patience,
+pub(crate) struct Tries {
+    patience: Patience,
     started: Instant,
     retried: usize,
 }
 
-impl<'a> Tries<'a> {
+impl Tries {
     /// The first one begins now.
-    pub(crate) fn begin(patience: &'a Patience) -> Self {
-        Self { patience, started: Instant::now(), retried: 0 }
+    pub(crate) fn begin(patience: &Patience) -> Self {
+        Self { patience: patience.clone(), started: Instant::now(), retried: 0 }
     }
 
     /// How long to wait for the next try, or `None` if there is none. `asked` is what the service said: no
@@ -101,6 +110,7 @@ mod tests {
             deadline: Duration::from_secs(deadline),
             first: Duration::from_millis(100),
             longest: Duration::from_secs(1),
+            progress: 1,
         }
     }
 

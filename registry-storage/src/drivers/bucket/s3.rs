@@ -34,11 +34,12 @@ use self::credentials::{Credentials, Environment, Keyring, Outside};
 use self::endpoint::Endpoint;
 use self::protocol::Authority;
 use super::breaker::BucketHealth;
-use super::http::{Connected, Transport, body_retries, client_options};
+use super::http::{Connected, Transport, client_options, no_retries};
 use super::object;
 use super::options::S3Options;
 use super::pages::{self, Pages};
 use super::probe::Probe;
+use super::retry::Patience;
 use super::store::{
     Bucket, BucketError, GetRange, KeyPage, Limits, ListKeys, Object, ObjectMeta, Part, Pending,
 };
@@ -65,6 +66,8 @@ pub(super) struct S3 {
     copy_threshold: u64,
     copy_part: u64,
     copy_concurrency: usize,
+    /// For bodies that break off.
+    patience: Patience,
     /// The first wait before keys are deleted once more.
     pause: Duration,
 }
@@ -121,7 +124,7 @@ impl S3 {
             .with_bucket_name(endpoint.bucket())
             .with_region(region)
             .with_client_options(client_options)
-            .with_retry(body_retries(&options.bucket))
+            .with_retry(no_retries())
             .with_skip_signature(true)
             .with_credentials(Arc::new(StaticCredentialProvider::new(nobody)))
             .with_http_connector(Connected(client.clone()))
@@ -149,6 +152,7 @@ impl S3 {
             copy_threshold: options.copy_threshold,
             copy_part: options.copy_part,
             copy_concurrency: options.copy_concurrency,
+            patience: Patience::for_bodies(&options.bucket),
             pause: options.bucket.retry_pause,
         })
     }
@@ -173,7 +177,7 @@ impl Bucket for S3 {
     }
 
     async fn get(&self, key: &str, range: Option<GetRange>) -> Result<Object, BucketError> {
-        object::get(&self.store, NAME, key, range).await
+        object::get(&self.store, NAME, key, range, self.patience.clone()).await
     }
 
     async fn head(&self, key: &str) -> Result<ObjectMeta, BucketError> {

@@ -8,7 +8,7 @@ use object_store::azure::{
 };
 use registry_core::BoxError;
 
-use super::super::http::{Transport, body_retries, client_options};
+use super::super::http::{Transport, client_options, no_retries};
 use super::super::options::{AzureCredentials, AzureOptions};
 
 /// Reads the environment.
@@ -29,7 +29,7 @@ pub(super) fn provider(
             .with_account(&options.account)
             .with_container_name(&options.bucket.bucket)
             .with_client_options(client_options(&options.bucket, false)?)
-            .with_retry(body_retries(&options.bucket))
+            .with_retry(no_retries())
             .with_authority_host(authority(options, env))
             .with_http_connector(transport.clone());
         Ok(builder)

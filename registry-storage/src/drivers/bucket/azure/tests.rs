@@ -10,8 +10,8 @@ use registry_conformance::emulator::{
     self, ACCOUNT_KEY, AzureEmulator, Effect, Fault, FaultPlan, Kind, Options,
 };
 
-use super::super::contract;
 use super::super::options::{BucketOptions, Secret};
+use super::super::{broken, contract};
 use super::*;
 
 /// The account of azurite and its key, which Microsoft publishes.
@@ -28,6 +28,15 @@ fn azure(service: String, container: &str, account: &str, key: &str) -> Azure {
 
 fn emulated(emulator: &AzureEmulator) -> Azure {
     azure(emulator.endpoint(), emulator.bucket(), emulator::ACCOUNT, ACCOUNT_KEY)
+}
+
+#[tokio::test]
+async fn bodies_that_break_off_are_gone_on_with() {
+    let emulator = AzureEmulator::start().await;
+    let mut azure = emulated(&emulator);
+    (azure.patience.retries, azure.patience.first) = (4, Duration::from_millis(2));
+    azure.patience.progress = broken::PROGRESS;
+    broken::hold(&azure, &emulator, 4).await;
 }
 
 #[tokio::test]

@@ -5,9 +5,9 @@ mod signatures;
 
 use registry_conformance::emulator::GcsEmulator;
 
-use super::super::contract;
 use super::super::options::{GcsCredentials, Secret};
 use super::super::played::{Played, said};
+use super::super::{broken, contract};
 use super::*;
 
 fn no_env(_: &str) -> Option<String> {
@@ -19,6 +19,15 @@ fn gcs(emulator: &GcsEmulator) -> Gcs {
     options.endpoint = Some(emulator.endpoint());
     options.credentials = GcsCredentials::Json(Secret::new(emulator.service_account()));
     Gcs::with(&options, BucketHealth::new(), &no_env, "http://127.0.0.1:1").unwrap()
+}
+
+#[tokio::test]
+async fn bodies_that_break_off_are_gone_on_with() {
+    let emulator = GcsEmulator::start().await;
+    let mut gcs = gcs(&emulator);
+    (gcs.patience.retries, gcs.patience.first) = (4, Duration::from_millis(2));
+    gcs.patience.progress = broken::PROGRESS;
+    broken::hold(&gcs, &emulator, 4).await;
 }
 
 #[tokio::test]

@@ -12,8 +12,8 @@ use registry_conformance::emulator::{
 };
 
 use super::*;
-use crate::drivers::bucket::contract;
 use crate::drivers::bucket::options::{S3Credentials, S3Encryption, Secret};
+use crate::drivers::bucket::{broken, contract};
 
 fn options(emulator: &S3Emulator) -> S3Options {
     let mut options = S3Options::new(BUCKET, "eu-west-1");
@@ -50,6 +50,15 @@ async fn read(bucket: &S3, key: &str) -> Vec<u8> {
 async fn it_keeps_what_a_bucket_promises() {
     let emulator = S3Emulator::start().await;
     contract::hold(&bucket(&options(&emulator))).await;
+}
+
+#[tokio::test]
+async fn bodies_that_break_off_are_gone_on_with() {
+    let emulator = S3Emulator::start().await;
+    let options = options(&emulator);
+    let mut bucket = bucket(&options);
+    bucket.patience.progress = broken::PROGRESS;
+    broken::hold(&bucket, &emulator, options.bucket.retries).await;
 }
 
 #[tokio::test]

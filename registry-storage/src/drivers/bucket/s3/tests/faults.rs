@@ -7,8 +7,6 @@ use registry_core::BoxError;
 use super::*;
 use crate::drivers::bucket::s3::credentials::Source;
 
-const MIB: usize = 1 << 20;
-
 #[tokio::test]
 async fn throttling_and_resets_are_tried_again() {
     let emulator = S3Emulator::start().await;
@@ -70,19 +68,6 @@ async fn a_service_that_asks_for_time_gets_it() {
         }
         error => panic!("{error:?}"),
     }
-}
-
-#[tokio::test]
-async fn a_body_that_breaks_off_is_gone_on_with() {
-    let emulator = S3Emulator::start().await;
-    let bucket = bucket(&options(&emulator));
-    let content: Vec<u8> = (0..2 * MIB).map(|at| (at / 7) as u8).collect();
-    bucket.put("k", content.clone().into(), false).await.unwrap();
-    emulator.inject(one(Effect::ResetInBody(700_000), Kind::Get));
-    emulator.clear_requests();
-    assert!(read(&bucket, "k").await == content);
-    let ranges: Vec<bool> = emulator.requests().iter().map(|get| get.header("range").is_some()).collect();
-    assert_eq!(ranges, [false, true]);
 }
 
 #[tokio::test]
